@@ -1,0 +1,243 @@
+"""Any photo a studio may drop, as pixels; and results back to bytes.
+
+The one place where picture files are read and written, for training and the worker alike. Told
+by content and never by name; upright; 8 bits; RGB in the photo's own colour space. Imports no
+torch, so that the watcher can use ``check_complete``.
+
+    path ─ read once ─ sniff ─ header: size ─ whole? ─ decode ─ upright ─ RGB + alpha + ICC + EXIF
+
+What can go wrong (drawn with its codes in ``image_errors``):
+
+    ImageError
+    ├── UnreadableImage
+    ├── UnsupportedImage
+    ├── ImageTooLarge
+    └── ImageTooSmall
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image
+
+from unet_core.camera_raw import develop
+from unet_core.colour_profiles import fitting_rgb_profile, is_srgb, to_srgb
+from unet_core.encode import encode_jpeg, encode_mask, encode_png, encode_webp
+from unet_core.image_errors import (
+    ImageError,
+    ImageTooLarge,
+    ImageTooSmall,
+    UnreadableImage,
+    UnsupportedImage,
+    shown,
+    unsupported,
+)
+from unet_core.image_files import (
+    ImageFile,
+    check_pixels,
+    decode_errors,
+    open_header,
+    read_image_file,
+)
+from unet_core.image_kinds import PHOTO_SUFFIXES, Kind
+from unet_core.tiff_directory import upright_exif
+
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "ImageError",
+    "ImageTooLarge",
+    "ImageTooSmall",
+    "Photo",
+    "UnreadableImage",
+    "UnsupportedImage",
+    "check_complete",
+    "decode",
+    "encode_jpeg",
+    "encode_mask",
+    "encode_png",
+    "encode_webp",
+    "read_mask",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+_MAX_PIXELS = 200_000_000
+_MIN_SIDE = 16
+_BYTES_PER_PIXEL, _EXTRA_BYTES = 8, 64 << 20  # 16-bit RGBA without compression, and metadata
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_TIFF_EXIF_TAGS = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.XResolution,
+    ExifTags.Base.YResolution,
+    ExifTags.Base.ResolutionUnit,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
+"""What describes the photo in a TIFF's first directory; the rest describes the file."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One decoded photo, upright."""
+
+    pixels: Pixels
+    """(H, W, 3) uint8 RGB in the colour space of ``icc``, C-contiguous, writable."""
+    alpha: Pixels | None
+    """(H, W) uint8, straight; ``None`` unless the file brought some transparency."""
+    icc: bytes | None
+    """The ICC profile that describes ``pixels``; ``None`` means sRGB."""
+    exif: bytes | None
+    """The EXIF block (from ``Exif\\0\\0`` on) with Orientation 1 and no thumbnail."""
+
+    def srgb(self) -> Pixels:
+        """(H, W, 3) uint8 RGB in sRGB: ``pixels`` itself where they are sRGB already."""
+        if self.icc is None or is_srgb(self.icc):
+            return self.pixels
+        return np.array(to_srgb(Image.fromarray(self.pixels), self.icc))
+
+
+def decode(path: Path, *, max_pixels: int = _MAX_PIXELS) -> Photo:
+    """The photo in ``path``: the first one, where the file holds several.
+
+    RGB keeps its profile and its bits; 16 bits become 8; CMYK, Lab and profiled grey become
+    sRGB. Size is checked in the header, before anything is decoded. Safe to call from many
+    threads. Raises ``ImageError``, and nothing else, for whatever is wrong with the file.
+    """
+    file = read_image_file(path, max_bytes=_max_bytes(max_pixels))
+    with decode_errors(file):
+        image = _load(file, max_pixels=max_pixels)
+        if min(image.size) < _MIN_SIDE:
+            raise ImageTooSmall(
+                f"{shown(path)} is only {image.width}×{image.height} pixels",
+                code="too-small",
+                cure=f"Use the original photo; both sides must have at least {_MIN_SIDE} pixels.",
+            )
+        exif = _exif(file, image)
+        image = _upright(image)
+        alpha = _alpha(image)
+        rgb, icc = _rgb(file, image)
+        return Photo(np.array(rgb), alpha, icc, exif)
+
+
+def check_complete(path: Path) -> bool:
+    """Whether ``path`` is done being written, as far as its content can tell.
+
+    ``False``: empty, cut off, or a reserved size still filled with zeros. ``True``: it decodes to
+    its end, or it never will (no picture, too large, damaged, an extra missing): that error
+    belongs to the worker. JPEG, PNG and RAW are judged by structure alone, in well under the
+    time of reading them. Raises ``OSError`` if the file vanished or the disk failed.
+    """
+    try:
+        file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS))
+        if file.proves_itself:
+            file.require_whole()
+        else:
+            with decode_errors(file):
+                _load(file, max_pixels=_MAX_PIXELS)
+    except ImageError as error:
+        if error.code in ("missing", "read-failed") and isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        return error.code not in ("empty-file", "truncated")
+    return True
+
+
+def read_mask(path: Path) -> Pixels:
+    """The mask in ``path``: (H, W) uint8, 0 background to 255 subject, upright.
+
+    Alpha where the file has some transparency, else luminance. Masks that count 0 and 1
+    (label files, palettes of any two colours, 1-bit files) become 0 and 255. Raises ``ImageError``.
+    """
+    file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS))
+    with decode_errors(file):
+        image = _upright(_load(file, max_pixels=_MAX_PIXELS))
+        alpha = _alpha(image)
+        mask = np.array(_rgb(file, image)[0].convert("L")) if alpha is None else alpha
+        if image.mode == "P" and not np.isin(mask, (0, 255)).all():
+            indices = np.array(image)
+            mask = indices if indices.max() <= 1 else mask
+    return mask * np.uint8(255) if mask.max() <= 1 else mask
+
+
+def _max_bytes(max_pixels: int) -> int:
+    return max_pixels * _BYTES_PER_PIXEL + _EXTRA_BYTES
+
+
+def _load(file: ImageFile, *, max_pixels: int) -> Image.Image:
+    """The decoded picture as it lies in the file: any mode, orientation not yet applied."""
+    if file.kind is Kind.RAW:
+        file.require_whole()
+        return develop(file, max_pixels=max_pixels)
+    image = open_header(file)
+    check_pixels(file, image.size, max_pixels)
+    file.require_whole()
+    image.load()
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation 2 to 8; a nonsense value, or broken EXIF, changes nothing."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF raises nearly anything, and the picture is still good
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _exif(file: ImageFile, image: Image.Image) -> bytes | None:
+    if file.kind is not Kind.TIFF:
+        block = image.info.get("exif")
+        return upright_exif(block) if isinstance(block, bytes) else None
+    try:
+        found, kept = image.getexif(), Image.Exif()
+        kept.update({tag: found[tag] for tag in _TIFF_EXIF_TAGS if tag in found})
+        for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if tags := found.get_ifd(directory):
+                kept[directory] = tags
+        return kept.tobytes() if kept else None
+    except Exception:  # as above: metadata never costs a photo
+        return None
+
+
+def _alpha(image: Image.Image) -> Pixels | None:
+    """(H, W) uint8, or ``None`` where the picture is opaque throughout."""
+    if not image.has_transparency_data or image.mode.startswith("I"):
+        return None
+    plain = image.convert("LA") if image.mode == "La" else image
+    alpha = plain.convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else np.array(alpha)
+
+
+def _rgb(file: ImageFile, image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """The picture as mode RGB, and the profile that describes it then."""
+    icc = image.info.get("icc_profile") or None
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and file.kind is Kind.PNG):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif mode in ("I", "F"):
+        raise unsupported(file.path, f"a {file.kind} with 32 bits a channel")
+    elif mode in ("1", "LA", "La"):
+        image = image.convert("LA").convert("L") if mode == "La" else image.convert("L")
+    if image.mode in ("L", "CMYK", "LAB"):
+        return to_srgb(image, icc), None
+    if image.mode in ("P", "PA", "RGBa"):
+        image = image.convert("RGBA")
+    return image.convert("RGB"), fitting_rgb_profile(icc)

@@ -1,0 +1,129 @@
+"""Pictures to masks: one network on one device.
+
+pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask ─ refine ─▶ full-size mask
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
+from unet_core.model import DoubleConv, UNet
+from unet_core.store import Version
+
+Picture = NDArray[np.uint8]
+
+
+class DeviceError(Exception):
+    """A device that was asked for is not there; the message says which and what to do."""
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU; any other name is taken as it is.
+
+    Raises :class:`DeviceError` when the named device cannot be used here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(
+            f"the device {name!r} cannot be used here ({str(error).splitlines()[0]}); "
+            "choose auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    return device
+
+
+class Segmenter:
+    """A network ready to cut out: pictures in, masks out, many at a time."""
+
+    def __init__(self, network: UNet, card: Card, device: torch.device) -> None:
+        self.card, self.device = card, device
+        fused = fuse_batch_norm(network)
+        self._network = fused.to(device, memory_format=torch.channels_last)
+        self._dtype = inference_dtype(device)
+
+    @classmethod
+    def load(cls, version: Version, device: torch.device) -> Segmenter:
+        """The segmenter of a stored checkpoint; raises :class:`CheckpointError` if unfit."""
+        network, card = load_checkpoint(version.folder)
+        if (network.config.in_channels, network.config.out_channels) != (3, 1):
+            raise CheckpointError(
+                f"{version.folder}: the line needs a network from RGB to one mask"
+            )
+        return cls(network, card, device)
+
+    def prepare(self, pixels: Picture) -> Picture:
+        """(H, W, 3) uint8 sRGB, any size → the same picture with its long side at most
+        ``card.long_side_px``; smaller pictures stay as they are."""
+        height, width = pixels.shape[:2]
+        scale = self.card.long_side_px / max(height, width)
+        if scale >= 1:
+            return pixels
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    @torch.inference_mode()
+    def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
+        batch = torch.from_numpy(np.stack(pictures)).to(self.device)  # (N, h, w, 3)
+        x = batch.permute(0, 3, 1, 2).to(self._dtype).div_(255)  # channels last in memory
+        with torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
+            logits = self._network(x)  # (N, 1, h, w)
+        masks: Tensor = torch.sigmoid(logits.float()).mul_(255).round_().to(torch.uint8)
+        return list(masks[:, 0].cpu().numpy())
+
+
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """The fastest type that a device computes well in."""
+    if device.type == "cuda":
+        return torch.float16
+    if device.type == "cpu" and cpu_has_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (AVX-512 BF16 or AMX)."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return capability.startswith("AVX512") and bool(probe and probe())
+
+
+def fuse_batch_norm(network: UNet) -> nn.Module:
+    """A copy in which each batch norm is folded into the convolution before it."""
+    fused = copy.deepcopy(network).eval()
+    for module in fused.modules():
+        if isinstance(module, DoubleConv):
+            module.conv_op = _fused(module.conv_op)
+    return fused
+
+
+def _fused(layers: nn.Sequential) -> nn.Sequential:
+    kept: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            before = kept.pop()
+            assert isinstance(before, nn.Conv2d)
+            kept.append(fuse_conv_bn_eval(before, layer))
+        else:
+            kept.append(layer)
+    return nn.Sequential(*kept)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (affinity, not what the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

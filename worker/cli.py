@@ -1,0 +1,190 @@
+"""``cyclorama``: reads the settings once, builds the parts, runs them.
+
+Exit codes: 0 done, 1 something failed or needs a person, 2 wrong usage or configuration.
+Heavy parts are imported where they are used, so that ``--help`` and ``status`` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from worker.errors import CycloramaError, SettingsError
+from worker.logs import configure_logging
+from worker.settings import Settings, read_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Cuts out car shoots and sets them on your studio's backdrop.",
+)
+out, err = Console(), Console(stderr=True)
+
+Inbox = Annotated[Path | None, typer.Option(help="Folder that is watched.")]
+Outbox = Annotated[Path | None, typer.Option(help="Folder in which finished shoots appear.")]
+Preset = Annotated[str | None, typer.Option(help="Preset: a name or a .toml file.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Shoots = Annotated[list[str], typer.Argument(help="Names of shoots in the inbox.")]
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option(help="Finish what is in the inbox, then exit.")] = False,
+    inbox: Inbox = None,
+    outbox: Outbox = None,
+    preset: Preset = None,
+    device: Device = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+) -> None:
+    """All in one: Redis, watcher and worker, with progress."""
+    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
+    _log(settings, quiet=True)
+    from worker.progress import Reporter
+    from worker.run import run_all
+
+    if not once:
+        err.print(
+            f"watching {settings.inbox}, finished shoots go to {settings.outbox}; Ctrl-C ends"
+        )
+    raise typer.Exit(run_all(settings, once=once, workers=workers, reporter=Reporter(err)))
+
+
+@app.command()
+def watch(inbox: Inbox = None, outbox: Outbox = None, preset: Preset = None) -> None:
+    """The watcher alone; queues shoots on the shared Redis."""
+    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset)
+    _log(settings)
+    from worker.run import watch_only
+
+    watch_only(_shared(settings))
+
+
+@app.command()
+def worker(
+    inbox: Inbox = None, outbox: Outbox = None, preset: Preset = None, device: Device = None
+) -> None:
+    """A worker alone; takes shoots from the shared Redis."""
+    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
+    _log(settings)
+    from worker.line.service import run_worker
+
+    raise typer.Exit(run_worker(settings, _shared(settings).broker_url))
+
+
+@app.command()
+def submit(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
+    """Queue shoots now, without waiting for more frames."""
+    _queue(read_settings(inbox=inbox, outbox=outbox), shoots, retry=False)
+
+
+@app.command()
+def retry(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
+    """Queue shoots again, with the frames that failed."""
+    _queue(read_settings(inbox=inbox, outbox=outbox), shoots, retry=True)
+
+
+@app.command()
+def release(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
+    """Publish shoots that are held, as they are."""
+    from worker.outbox.places import Places
+    from worker.outbox.publish import release as release_shoot
+
+    settings = read_settings(inbox=inbox, outbox=outbox)
+    for shoot in shoots:
+        out.print(str(release_shoot(Places(settings.inbox, settings.outbox), shoot)))
+
+
+@app.command()
+def status(inbox: Inbox = None, outbox: Outbox = None, as_json: Json = False) -> None:
+    """Where each shoot stands, and what needs a person (exit code 1)."""
+    from worker.status import gather, show
+
+    found = gather(read_settings(inbox=inbox, outbox=outbox))
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        show(found, out)
+    raise typer.Exit(1 if found.needs_a_person else 0)
+
+
+@app.command()
+def doctor(
+    inbox: Inbox = None, outbox: Outbox = None, device: Device = None, as_json: Json = False
+) -> None:
+    """Is this machine ready? What is right, what is wrong, what to do (exit code 2)."""
+    from worker.doctor import examine
+
+    settings = read_settings(inbox=inbox, outbox=outbox, device=device)
+    findings = []
+    for finding in examine(settings):
+        findings.append(finding)
+        if not as_json:
+            mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
+            out.print(f"{mark} {finding.what}: {escape(finding.detail)}", highlight=False)
+    if as_json:
+        _print_json([vars(finding) for finding in findings])
+    raise typer.Exit(0 if all(finding.good for finding in findings) else 2)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The checkpoints at hand; the champion is marked."""
+    from worker.models import list_models
+
+    rows = list_models(read_settings().model_store)
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        mark = "*" if row["champion"] else " "
+        out.print(f"{mark} {row['version']}  Dice {row['dice_mean'] or '–'}", highlight=False)
+
+
+def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:
+    from worker.submit import submit as submit_shoots
+
+    for line in submit_shoots(settings, shoots, retry=retry):
+        out.print(line, highlight=False)
+
+
+def _shared(settings: Settings) -> Settings:
+    if not settings.broker_url:
+        raise SettingsError(
+            "this command needs a shared Redis",
+            cure="Set CYCLORAMA_BROKER_URL (redis://host:6379/0), or use: cyclorama run",
+        )
+    return settings
+
+
+def _log(settings: Settings, *, quiet: bool = False) -> None:
+    configure_logging(form=settings.log, level=logging.ERROR if quiet else logging.INFO)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def main() -> None:
+    """Entry point: an error of ours is one line on standard error and exit code 2."""
+    try:
+        app()
+    except CycloramaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

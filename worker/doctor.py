@@ -1,0 +1,103 @@
+"""Is this machine ready? What is right, what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from worker.errors import CycloramaError
+from worker.finish.presets import load_preset
+from worker.outbox.places import Places
+from worker.queue.app import connect
+from worker.queue.broker import redis_binary
+from worker.settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    good: bool
+    detail: str
+    """What was found; for a bad finding, with the cure."""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Looks at one thing after another; nothing is raised."""
+    checks: dict[str, Callable[[Settings], str]] = {
+        "Python": _python,
+        "folders": _folders,
+        "Redis": _redis,
+        "preset": _preset,
+        "device": _device,
+        "checkpoint": _checkpoint,
+        "photo formats": _formats,
+    }
+    for what, check in checks.items():
+        try:
+            yield Finding(what, True, check(settings))
+        except CycloramaError as error:
+            yield Finding(what, False, str(error))
+        except ImportError as error:
+            cure = 'install the program again: pip install --force-reinstall "cyclorama"'
+            yield Finding(what, False, f"{error}; {cure}")
+
+
+def _python(settings: Settings) -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def _folders(settings: Settings) -> str:
+    Places(settings.inbox, settings.outbox).check()
+    return f"inbox {settings.inbox}, outbox {settings.outbox} (can be written)"
+
+
+def _redis(settings: Settings) -> str:
+    if settings.broker_url:
+        connect(settings.broker_url)
+        return "the shared Redis answers"
+    return f"embedded, {redis_binary()}"
+
+
+def _preset(settings: Settings) -> str:
+    preset = load_preset(settings.preset, folders=[settings.presets])
+    return f"{preset.name}, {preset.frames} frames a shoot"
+
+
+def _device(settings: Settings) -> str:
+    import torch
+
+    from unet_core.segment import inference_dtype, usable_cores
+    from worker.line.service import load_device
+
+    device = load_device(settings)
+    kind = str(inference_dtype(device)).removeprefix("torch.")
+    name = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{usable_cores()} cores"
+    )
+    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    return f"{device} ({name}, {kind}); torch {torch.__version__}, built with {build}"
+
+
+def _checkpoint(settings: Settings) -> str:
+    from worker.line.service import load_slot
+
+    card = load_slot(settings).current.card
+    dice = card.metrics.get("dice_mean")
+    return f"{card.version}" + (f", Dice {dice:.4f} ({card.measured_on})" if dice else "")
+
+
+def _formats(settings: Settings) -> str:
+    import importlib.util
+
+    extras = {"pillow_heif": "heic", "rawpy": "raw"}
+    missing = [extra for module, extra in extras.items() if not importlib.util.find_spec(module)]
+    if not missing:
+        return "JPEG, PNG, TIFF, WebP, HEIC, camera RAW"
+    wanted = ",".join(missing)
+    return (
+        f'JPEG, PNG, TIFF, WebP (more with: {sys.executable} -m pip install "cyclorama[{wanted}]")'
+    )

@@ -1,0 +1,90 @@
+"""A photo, its mask and a preset become a finished frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.finish.backdrop import render_backdrop
+from worker.finish.colours import clean_foreground
+from worker.finish.grain import grain
+from worker.finish.presets import NoBackdrop, Preset, SoftShadow
+from worker.finish.shadow import soft_shadow
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is published of one frame."""
+
+    composite: Pixels
+    """(H, W, 3) uint8 RGB; (H, W, 4) RGBA, not premultiplied, when the preset has no backdrop."""
+    cutout: Pixels | None
+    """(H, W, 4) uint8 RGBA, not premultiplied, if the preset asks for cut-outs."""
+
+
+def compose(pixels: Pixels, alpha: Pixels, preset: Preset, *, icc: bytes | None = None) -> Finished:
+    """The car of one photo on the preset's backdrop.
+
+    ``pixels`` is (H, W, 3) uint8 RGB in the colour space of ``icc`` (None: sRGB), ``alpha`` its
+    mask, (H, W) uint8. Where alpha is 255 the composite is the photo, where it is 0 the shaded
+    backdrop, bit for bit. Inputs are not changed; safe from many threads. Raises ``ValueError``
+    when photo and mask differ in size, `PresetError` for an unusable backdrop picture.
+
+        photo, mask ─ clean colours ───────────┐
+        preset ─ backdrop ─ darkened by shadow ─┴─ blended
+    """
+    if pixels.shape != (*alpha.shape, 3):
+        raise ValueError(f"photo {pixels.shape} and mask {alpha.shape} differ in size")
+    colours = clean_foreground(pixels, alpha)
+    light = soft_shadow(alpha, preset.shadow) if isinstance(preset.shadow, SoftShadow) else None
+    if isinstance(preset.backdrop, NoBackdrop):
+        composite = _transparent(colours, alpha, light)
+    else:
+        height, width = alpha.shape
+        backdrop = render_backdrop(preset, (width, height), icc).copy()
+        composite = _blend(colours, alpha, backdrop if light is None else _shade(backdrop, light))
+    return Finished(composite, _rgba(colours, alpha) if preset.output.cutouts else None)
+
+
+def _shade(backdrop: Pixels, light: Floats) -> Pixels:
+    """``backdrop`` with each pixel times its light, in place; bit for bit where light is 1."""
+    left, top, width, height = cv2.boundingRect((light < 1).view(np.uint8))
+    if width == 0:
+        return backdrop
+    dark = backdrop[top : top + height, left : left + width]
+    part = light[top : top + height, left : left + width]
+    # A shadow is a gradient too. Its grain fades in with it, so that no border of grain shows.
+    part = part + np.minimum(16 * (1 - part), 1) * grain(height, width) * np.float32(1 / 255)
+    cv2.multiply(dark, cv2.merge([part, part, part]), dst=dark, dtype=cv2.CV_8U)
+    return backdrop
+
+
+def _blend(colours: Pixels, alpha: Pixels, backdrop: Pixels) -> Pixels:
+    """``colours`` over ``backdrop``, in place in the latter; rounded to nearest."""
+    cv2.copyTo(colours, cv2.inRange(alpha, 255, 255), backdrop)
+    place = np.flatnonzero(cv2.inRange(alpha, 1, 254))  # (N,): only the edge is mixed
+    a = alpha.reshape(-1)[place].astype(np.uint16)[:, None]
+    car, wall = colours.reshape(-1, 3)[place], backdrop.reshape(-1, 3)[place]
+    backdrop.reshape(-1, 3)[place] = (car * a + wall * (255 - a) + 127) // 255
+    return backdrop
+
+
+def _transparent(colours: Pixels, alpha: Pixels, light: Floats | None) -> Pixels:
+    """RGBA: the cut-out, over its shadow as translucent black."""
+    if light is None:
+        return _rgba(colours, alpha)
+    a = alpha.astype(np.float32) / 255
+    covered = a + (1 - a) * (1 - light)
+    share = np.divide(a, covered, out=np.ones_like(a), where=covered > 0)
+    dimmed = np.rint(colours * share[..., None]).astype(np.uint8)
+    return _rgba(dimmed, np.rint(covered * 255).astype(np.uint8))
+
+
+def _rgba(colours: Pixels, alpha: Pixels) -> Pixels:
+    return np.asarray(cv2.merge([*cv2.split(colours), alpha]), dtype=np.uint8)

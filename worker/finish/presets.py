@@ -1,0 +1,234 @@
+"""Presets: TOML files that say what a finished frame looks like.
+
+Every key has a default, so a preset holds only what differs from the plain studio look. The
+built-in ones in ``presets/*.toml`` are the reference: each key is explained there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+
+from worker.errors import PresetError
+from worker.finish.preset_errors import explain, line_of
+
+DEFAULT_PRESET = "studio-grey"
+_BUILTIN = Path(__file__).with_name("presets")
+_ONE_COLOUR = 'a colour like "#f4f4f4"'
+
+
+class _Table(BaseModel):
+    """A table of the file: unknown keys and values of the wrong type are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _beside_the_preset(value: Any, info: ValidationInfo) -> Any:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / value if isinstance(value, str) and value else value
+
+
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+Picture = Annotated[Path, BeforeValidator(_beside_the_preset)]
+
+
+class ColourBackdrop(_Table):
+    """One flat colour, in sRGB."""
+
+    kind: Literal["colour"]
+    colour: Colour = Field(description=_ONE_COLOUR)
+
+
+class GradientBackdrop(_Table):
+    """A seamless studio: a wall that runs into the floor, and light falling on both. In sRGB."""
+
+    kind: Literal["gradient"]
+    top: Colour = Field(description=_ONE_COLOUR)
+    bottom: Colour = Field(description=_ONE_COLOUR)
+    horizon: float = Field(default=0.4, ge=0.05, le=0.95, description="a number from 0.05 to 0.95")
+    """Where wall becomes floor, as a part of the picture's height from its top."""
+    glow: float = Field(default=0.35, ge=0.0, le=1.0, description="a number from 0 to 1")
+    """How far the light on wall and floor goes towards white."""
+
+
+class PictureBackdrop(_Table):
+    """A photo that covers the frame; what does not fit is cropped evenly, nothing is stretched."""
+
+    kind: Literal["picture"]
+    picture: Picture = Field(description="a picture file, relative to the preset's folder")
+
+
+class NoBackdrop(_Table):
+    """Nothing behind the car: the finished frame is transparent there."""
+
+    kind: Literal["none"]
+
+
+class SoftShadow(_Table):
+    """A shadow drawn from the mask. Lengths are parts of the car's height in the picture, which
+    hardly changes from angle to angle, so that the shadow does not breathe through a spin."""
+
+    kind: Literal["soft"]
+    opacity: float = Field(default=0.8, ge=0.0, le=1.0, description="a number from 0 to 1")
+    """How dark the floor is where a tyre stands on it."""
+    softness: float = Field(default=0.06, ge=0.01, le=0.3, description="a number from 0.01 to 0.3")
+    """How far the shadow's border fades."""
+    reach: float = Field(default=0.05, ge=0.0, le=0.3, description="a number from 0 to 0.3")
+    """How far the shadow comes out from under the car, towards the viewer."""
+
+
+class NoShadow(_Table):
+    """No shadow: the car floats unless the backdrop brings one."""
+
+    kind: Literal["none"]
+
+
+class Framing(_Table):
+    """Where the car stands in the picture: ``keep`` leaves it where the photographer put it."""
+
+    mode: Literal["keep"] = Field(default="keep", description='"keep"')
+
+
+class Output(_Table):
+    """How finished frames are written."""
+
+    format: Literal["jpeg", "png", "webp"] = Field(
+        default="jpeg", description='"jpeg", "png" or "webp"'
+    )
+    quality: int = Field(default=92, ge=1, le=100, description="a whole number from 1 to 100")
+    """For jpeg and webp; png is always without loss."""
+    cutouts: bool = Field(default=False, description="true or false")
+    """Whether each frame's cut-out (RGBA) is published too."""
+
+
+Backdrop = ColourBackdrop | GradientBackdrop | PictureBackdrop | NoBackdrop
+Shadow = SoftShadow | NoShadow
+
+
+class Preset(_Table):
+    """Everything that decides what a shoot looks like. Frozen; made by `load_preset`."""
+
+    name: str = Field(default="", description="text")
+    """What people call it; the file's name if it does not say."""
+    frames: int = Field(default=16, ge=1, le=1000, description="a whole number from 1 to 1000")
+    """Expected number of frames: a shoot with that many settled ones starts at once."""
+    on_failed_frame: Literal["publish", "hold"] = Field(
+        default="publish", description='"publish" or "hold"'
+    )
+    backdrop: Backdrop = Field(
+        default=GradientBackdrop(kind="gradient", top="#b9bdc2", bottom="#8a8e94"),
+        discriminator="kind",
+    )
+    shadow: Shadow = Field(default=SoftShadow(kind="soft"), discriminator="kind")
+    framing: Framing = Framing()
+    output: Output = Output()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of everything that shows: same digest, same pictures.
+
+        Covers the backdrop picture's bytes and not where it lies, so a preset keeps its digest
+        when its folder moves. Raises `PresetError` when the picture cannot be read.
+        """
+        look = self.model_dump(mode="json", exclude={"name": True, "backdrop": {"picture"}})
+        digest = hashlib.sha256(json.dumps(look, sort_keys=True).encode())
+        if isinstance(self.backdrop, PictureBackdrop):
+            digest.update(_read(self.backdrop.picture, "backdrop picture"))
+        return digest.hexdigest()
+
+
+def builtin_presets() -> list[str]:
+    """Names of the presets that come with the program, sorted."""
+    return sorted(path.stem for path in _BUILTIN.glob("*.toml"))
+
+
+def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
+    """The preset of that name from ``folders`` (earlier ones win) or the built-in ones, or the
+    one in the ``.toml`` file of that path.
+
+    Raises `PresetError`: no such preset (with the names there are), or one that is wrong.
+    """
+    if name_or_path.endswith(".toml"):
+        return read_preset(Path(name_or_path))
+    for folder in (*folders, _BUILTIN):
+        # Only names that a listing shows: a name never leads out of its folder.
+        for path in folder.glob("*.toml"):
+            if path.stem == name_or_path:
+                return read_preset(path)
+    raise _unknown(name_or_path, folders)
+
+
+def read_preset(path: Path) -> Preset:
+    """The preset in one TOML file; its backdrop picture is looked up next to the file.
+
+    Raises `PresetError`, which names the file, the line, the key, its value and what is allowed.
+    """
+    try:
+        text = _read(path, "preset").decode("utf-8-sig")
+        table = {"name": path.stem, **tomllib.loads(text)}
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{path} is not UTF-8 text", cure="Save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PresetError(
+            f"{path} is not valid TOML: {error}",
+            cure='Keys are written as: key = value, with texts in "quotes"',
+        ) from error
+    try:
+        preset = Preset.model_validate(table, context={"folder": path.parent})
+    except ValidationError as error:
+        raise PresetError(explain(error, model=Preset, text=text, source=path)) from error
+    _check_together(preset, text=text, source=path)
+    return preset
+
+
+def _check_together(preset: Preset, *, text: str, source: Path) -> None:
+    """Refuses settings that are right alone and wrong together."""
+    if isinstance(preset.backdrop, NoBackdrop) and preset.output.format == "jpeg":
+        line = line_of(text, ("output", "format")) or line_of(text, ("backdrop", "kind"))
+        raise PresetError(
+            f'{source}, line {line}: backdrop.kind = "none" needs transparency, and '
+            f'output.format = "jpeg" has none',
+            cure='Set output.format to "png" or "webp", or choose a backdrop',
+        )
+    try:
+        _ = preset.digest  # the picture is read now, and not at the first frame
+    except PresetError as error:
+        line = line_of(text, ("backdrop", "picture"))
+        raise PresetError(f"{source}, line {line}: {error.args[0]}", cure=error.cure) from error
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PresetError(
+            f"The {what} {path} cannot be read: {error.strerror}",
+            cure="Check its name and its permissions",
+        ) from error
+
+
+def _unknown(name: str, folders: Sequence[Path]) -> PresetError:
+    names = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    names += [builtin for builtin in builtin_presets() if builtin not in names]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f' (did you mean "{near[0]}"?)' if near else ""
+    return PresetError(
+        f'There is no preset "{name}"{hint}',
+        cure=f"Choose one of {', '.join(names)}, or give the path of a .toml file",
+    )

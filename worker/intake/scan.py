@@ -1,0 +1,140 @@
+"""What lies in the inbox, and which of it has come to rest.
+
+:func:`look` is the thin edge that reads folders; :class:`Rest` is pure and takes the clock's
+reading from outside, in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet_core.images import PHOTO_SUFFIXES
+from worker.errors import FolderError
+from worker.shoots import Source
+
+IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
+IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
+READY = ".ready"
+PRESET = "preset.toml"
+
+
+@dataclass
+class Snapshot:
+    """The inbox at one moment."""
+
+    sources: dict[str, Source] = field(default_factory=dict)
+    """Photos by their path relative to the inbox."""
+    ready: set[str] = field(default_factory=set)
+    """Shoots with a ``.ready`` file."""
+    presets: set[str] = field(default_factory=set)
+    """Shoots with a ``preset.toml`` of their own."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """What is not taken up, by path, with a sentence that says what to do."""
+
+
+def look(inbox: Path) -> Snapshot:
+    """Reads the inbox and its sub-folders once. Raises :class:`FolderError` if it is not there."""
+    snapshot = Snapshot()
+    try:
+        entries = sorted(os.scandir(inbox), key=lambda entry: entry.name)
+    except OSError as error:
+        raise FolderError(
+            f"the inbox {inbox} cannot be read ({error.strerror})",
+            cure="Create the folder or set CYCLORAMA_INBOX to the right one",
+        ) from error
+    root = inbox.resolve()
+    for entry in entries:
+        if ignored(entry.name) or _refused(entry, root, entry.name, snapshot):
+            continue
+        if entry.is_dir():
+            _look_into(entry, root, snapshot)
+        else:
+            _take(entry, entry.name, snapshot)
+    return snapshot
+
+
+def ignored(name: str) -> bool:
+    """Whether a name belongs to the system or to a copy under way, and is passed over."""
+    lower = name.lower()
+    return lower.startswith(".") or lower in IGNORED_NAMES or lower.endswith(IGNORED_SUFFIXES)
+
+
+def _look_into(folder: os.DirEntry[str], root: Path, snapshot: Snapshot) -> None:
+    before = len(snapshot.sources)
+    try:
+        entries = sorted(os.scandir(folder.path), key=lambda entry: entry.name)
+    except OSError as error:
+        snapshot.problems[folder.name] = f"this folder cannot be read ({error.strerror})"
+        return
+    for entry in entries:
+        path = f"{folder.name}/{entry.name}"
+        if entry.name == READY:
+            snapshot.ready.add(folder.name)
+        elif ignored(entry.name) or _refused(entry, root, path, snapshot):
+            continue
+        elif entry.is_dir():
+            snapshot.problems[path] = (
+                "a folder inside a shoot is not looked at; move its photos up, "
+                "or move it into the inbox as a shoot of its own"
+            )
+        elif entry.name == PRESET:
+            snapshot.presets.add(folder.name)
+        else:
+            _take(entry, path, snapshot)
+    if len(snapshot.sources) == before and folder.name not in snapshot.problems:
+        snapshot.problems[folder.name] = "this folder holds no photo (JPEG, PNG, TIFF, WebP, …)"
+
+
+def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        name = path.encode("utf-8", "backslashreplace").decode()
+        snapshot.problems[name] = "this name is not valid Unicode; rename the file"
+        return True
+    if not entry.is_symlink():
+        return False
+    if Path(entry.path).resolve().is_relative_to(root):
+        return False
+    snapshot.problems[path] = (
+        "this link leads out of the inbox and is refused; copy the file itself"
+    )
+    return True
+
+
+def _take(entry: os.DirEntry[str], path: str, snapshot: Snapshot) -> None:
+    if Path(entry.name).suffix.lower().removeprefix(".") not in _SUFFIXES or not entry.is_file():
+        return
+    try:
+        stat = entry.stat()
+    except OSError:
+        return  # it went away between listing and looking
+    snapshot.sources[path] = Source(path, stat.st_size, stat.st_mtime_ns)
+
+
+_SUFFIXES = frozenset(suffix.removeprefix(".") for suffix in PHOTO_SUFFIXES)
+
+
+@dataclass
+class Rest:
+    """How long each photo has lain unchanged, as far as we saw. Pure."""
+
+    _since: dict[Source, float] = field(default_factory=dict)
+
+    def update(self, sources: Mapping[str, Source], now: float) -> None:
+        """Takes in a new look at the inbox at ``now`` (seconds, monotonic)."""
+        self._since = {source: self._since.get(source, now) for source in sources.values()}
+
+    @classmethod
+    def by_age(cls, sources: Mapping[str, Source], now: float, clock: float) -> Rest:
+        """What a single look can tell: each photo rests since it was last written. ``clock`` is
+        the time since the epoch that belongs to the monotonic ``now``."""
+        age = {s: max(0.0, clock - s.mtime_ns / 1e9) for s in sources.values()}
+        return cls({source: now - seconds for source, seconds in age.items()})
+
+    def seconds(self, source: Source, now: float) -> float:
+        """For how long this state of the photo has been seen."""
+        return now - self._since.get(source, now)

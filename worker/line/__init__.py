@@ -1,0 +1,1 @@
+"""From a job to a finished shoot in staging: decode, batch, network, finish, encode."""

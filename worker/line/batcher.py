@@ -1,0 +1,114 @@
+"""The micro-batcher: frames of every job at work meet here on their way through the network.
+
+No timer is needed to fill a batch: while the device works on one, the next collects.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.outbox.manifest import Batch
+
+log = logging.getLogger(__name__)
+Picture = NDArray[np.uint8]
+
+
+class Network(Protocol):
+    """Cuts out pictures of one size at once: (h, w, 3) uint8 each → (h, w) uint8 each."""
+
+    def segment(self, pictures: Sequence[Picture]) -> list[Picture]: ...
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A mask and the batch that it came in."""
+
+    mask: Picture
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    network: Network
+    picture: Picture
+    job: str
+    result: Future[Masked] = field(default_factory=Future)
+
+    def fits(self, other: _Waiting) -> bool:
+        return self.network is other.network and self.picture.shape == other.picture.shape
+
+
+class Batcher:
+    """One thread that feeds the device; :meth:`submit` may be called from any thread."""
+
+    def __init__(self, *, size: int) -> None:
+        self.size = size
+        self.sizes: Counter[int] = Counter()
+        """How many batches of each size went through."""
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._numbers = itertools.count(1)
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, network: Network, picture: Picture, *, job: str) -> Future[Masked]:
+        """Queues a picture; the future gives its mask, or the error that the picture caused."""
+        waiting = _Waiting(network, picture, job)
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the batcher is closed")
+            self._waiting.append(waiting)
+            self._changed.notify()
+        return waiting.result
+
+    def close(self) -> None:
+        """Finishes what waits and ends the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            number = next(self._numbers)
+            self.sizes[len(batch)] += 1
+            self._serve(batch, number)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The oldest picture that waits and the next ones that fit it; empty when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
+                return []
+            first = self._waiting[0]
+            batch = [w for w in self._waiting if w.fits(first)][: self.size]
+            taken = set(map(id, batch))
+            self._waiting = deque(w for w in self._waiting if id(w) not in taken)
+            return batch
+
+    def _serve(self, batch: list[_Waiting], number: int) -> None:
+        jobs = len({waiting.job for waiting in batch})
+        record = Batch(number=number, size=len(batch), jobs=jobs)
+        try:
+            masks = batch[0].network.segment([waiting.picture for waiting in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].result.set_exception(error)
+                return
+            log.warning("batch %d failed (%s); its pictures go one by one", number, error)
+            for waiting in batch:
+                self._serve([waiting], number)
+            return
+        for waiting, mask in zip(batch, masks, strict=True):
+            waiting.result.set_result(Masked(mask, record))

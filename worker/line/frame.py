@@ -1,0 +1,174 @@
+"""One frame, from the photo to finished files in staging; reads as its diagram."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_core.checkpoint import file_sha256
+from unet_core.images import (
+    ImageError,
+    Photo,
+    decode,
+    encode_jpeg,
+    encode_mask,
+    encode_png,
+    encode_webp,
+)
+from unet_core.refine import refine
+from unet_core.segment import Segmenter
+from worker.finish.composite import compose
+from worker.finish.presets import Preset
+from worker.line.batcher import Batcher, Masked
+from worker.outbox.manifest import Failure, FrameRow, Output, SourceRecord
+from worker.outbox.publish import Staging
+from worker.outbox.quality import confidence, flags, mask_area
+from worker.shoots import Frame, Source
+
+log = logging.getLogger(__name__)
+Pixels = NDArray[np.uint8]
+SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all frames of one job share."""
+
+    job: str
+    preset: Preset
+    segmenter: Segmenter
+    batcher: Batcher
+    staging: Staging
+    inbox: Path
+    max_pixels: int
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 4)
+
+
+def make_frame(frame: Frame, order: Order) -> FrameRow:
+    """Makes one frame and its row. A bad photo is a row with its error, never an exception;
+    a full disk or a lost network does raise, because it is not the photo's fault."""
+    path = order.inbox / frame.source.path
+    source = SourceRecord(**dataclasses.asdict(frame.source))
+    try:
+        source = _seen_now(path, frame.source)
+        row = _finish(frame, source, path, order)
+    except ImageError as error:
+        row = _failed(frame, source, error.code, str(error))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        log.exception("frame %s failed", frame.source.path)
+        row = _failed(
+            frame, source, "internal", f"{type(error).__name__}: {error}. Please report this photo"
+        )
+    row = row.model_copy(
+        update={"checkpoint": order.segmenter.card.sha256, "preset": order.preset.digest}
+    )
+    order.staging.add(row)
+    return row
+
+
+def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> FrameRow:
+    watch = Stopwatch()
+    with watch.stage("decode"):
+        photo = decode(path, max_pixels=order.max_pixels)
+    with watch.stage("network"):
+        masked = _mask(photo, order)
+    with watch.stage("refine"):
+        alpha = refine(masked.mask, photo.pixels)
+        if photo.alpha is not None:
+            alpha = np.minimum(alpha, photo.alpha)
+    with watch.stage("composite"):
+        finished = compose(photo.pixels, alpha, order.preset, icc=photo.icc)
+    with watch.stage("encode"):
+        files = _encode(frame.name, photo, alpha, finished.composite, finished.cutout, order.preset)
+    with watch.stage("write"):
+        outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
+    height, width = alpha.shape
+    return FrameRow(
+        name=frame.name,
+        angle=frame.angle,
+        source=source.model_copy(update={"sha256": file_sha256(path)}),
+        width=width,
+        height=height,
+        outputs=outputs,
+        mask_area=round(mask_area(alpha), 5),
+        confidence=round(confidence(alpha), 5),
+        flags=flags(alpha),
+        seconds=watch.seconds,
+        batch=masked.batch,
+    )
+
+
+def _mask(photo: Photo, order: Order) -> Masked:
+    small = order.segmenter.prepare(photo.pixels)
+    picture = dataclasses.replace(photo, pixels=small, alpha=None).srgb()
+    return order.batcher.submit(order.segmenter, picture, job=order.job).result()
+
+
+def _encode(
+    name: str,
+    photo: Photo,
+    alpha: Pixels,
+    composite: Pixels,
+    cutout: Pixels | None,
+    preset: Preset,
+) -> dict[str, tuple[str, bytes]]:
+    """Kind → (path in the shoot's folder, bytes)."""
+    output = preset.output
+    carried = {"icc": photo.icc, "exif": photo.exif}
+    if output.format == "jpeg":
+        picture = encode_jpeg(composite, quality=output.quality, **carried)
+    elif output.format == "webp":
+        picture = encode_webp(composite, quality=output.quality, **carried)
+    else:
+        picture = encode_png(composite, **carried)
+    files = {
+        "composite": (name + SUFFIX[output.format], picture),
+        "mask": (f"masks/{name}.png", encode_mask(alpha)),
+    }
+    if cutout is not None:
+        files["cutout"] = (f"cutouts/{name}.png", encode_png(cutout, **carried))
+    return files
+
+
+def _seen_now(path: Path, seen: Source) -> SourceRecord:
+    """The photo's state at this moment: what the row answers for."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return SourceRecord(**dataclasses.asdict(seen))  # decode() says what is wrong
+    return SourceRecord(path=seen.path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+
+def _failed(frame: Frame, source: SourceRecord, code: str, message: str) -> FrameRow:
+    log.warning("%s: %s", frame.source.path, message)
+    return FrameRow(
+        name=frame.name,
+        angle=frame.angle,
+        source=source,
+        error=Failure(code=code, message=message),
+    )
+
+
+__all__ = ["Order", "Output", "make_frame"]

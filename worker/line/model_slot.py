@@ -1,0 +1,79 @@
+"""The checkpoint that the worker uses, and how a new champion takes its place."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import numpy as np
+import torch
+
+from unet_core.checkpoint import CheckpointError
+from unet_core.segment import Segmenter
+from unet_core.store import ModelStore
+from worker.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+
+class ModelSlot:
+    """Holds one loaded segmenter; jobs take it when they begin and keep it to their end."""
+
+    def __init__(self, store: ModelStore, device: torch.device) -> None:
+        """Loads the champion; raises :class:`ModelError` when there is none that can be used."""
+        self._store, self._device = store, device
+        self._bad: set[str] = set()
+        try:
+            self._current = self._load_champion()
+        except CheckpointError as error:
+            raise ModelError(str(error)) from error
+
+    @property
+    def current(self) -> Segmenter:
+        """The segmenter for a job that begins now."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Takes over a new champion, if there is one that works; the old one stays otherwise.
+
+        Returns whether the checkpoint changed. A checkpoint that failed is not tried again.
+        """
+        try:
+            champion = self._store.champion()
+            if champion.sha256 in self._bad | {self._current.card.sha256}:
+                return False
+            fresh = self._load_champion()
+        except CheckpointError as error:
+            log.error(
+                "the champion cannot be used, %s stays: %s", self._current.card.version, error
+            )
+            return False
+        self._current = fresh
+        log.info("checkpoint %s is in use from the next job on", fresh.card.version)
+        return True
+
+    def follow(self, stop: threading.Event, *, every_seconds: float) -> None:
+        """Refreshes until ``stop`` is set; meant for a thread of its own."""
+        while not stop.wait(every_seconds):
+            self.refresh()
+
+    def _load_champion(self) -> Segmenter:
+        champion = self._store.champion()
+        try:
+            segmenter = Segmenter.load(champion, self._device)
+            segmenter.segment([np.zeros((64, 96, 3), np.uint8)])  # one picture through all of it
+        except CheckpointError:
+            self._bad.add(champion.sha256)
+            raise
+        except RuntimeError as error:
+            self._bad.add(champion.sha256)
+            raise CheckpointError(f"{champion.folder} does not run: {error}") from error
+        return segmenter
+
+
+def warm_up(segmenter: Segmenter, shape: tuple[int, int], batch: int) -> float:
+    """Runs one full batch of (height, width) pictures; returns the seconds that it took."""
+    began = time.perf_counter()
+    segmenter.segment([np.zeros((*shape, 3), np.uint8)] * batch)
+    return time.perf_counter() - began

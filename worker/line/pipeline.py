@@ -1,0 +1,261 @@
+"""The line: a job in, a finished shoot in the outbox.
+
+message ─ lease ─ what is done already? ─ frames, several at once ─ manifest ─ publish ─ release
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from unet_core.segment import Segmenter
+from worker.errors import CycloramaError, LeaseLost, PresetError
+from worker.finish.presets import Preset, load_preset, read_preset
+from worker.intake.scan import PRESET
+from worker.line.batcher import Batcher
+from worker.line.frame import Order, make_frame
+from worker.line.model_slot import ModelSlot
+from worker.outbox.manifest import (
+    CheckpointRecord,
+    FrameRow,
+    Manifest,
+    PresetRecord,
+    read_manifest,
+)
+from worker.outbox.places import Places
+from worker.outbox.publish import Staging
+from worker.queue.leases import Lease, Leases, Note
+from worker.queue.messages import JobMessage, parse
+from worker.shoots import Frame
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LineOptions:
+    """What the studio has chosen."""
+
+    preset: str
+    presets: Path
+    frames_per_job: int
+    """Frames of one job in memory at once."""
+    max_pixels: int
+    worker: str
+    """Name under which this worker shows up."""
+
+
+class Line:
+    """One worker's line. :meth:`handle` may be called from several threads, a shoot each."""
+
+    def __init__(
+        self,
+        places: Places,
+        leases: Leases,
+        slot: ModelSlot,
+        batcher: Batcher,
+        options: LineOptions,
+    ) -> None:
+        self._places, self._leases, self._slot = places, leases, slot
+        self._batcher, self._options = batcher, options
+        self.frames = 0
+        """Frames finished since the start."""
+        self.shared_batches: set[int] = set()
+        """Numbers of the batches that held frames of more than one job."""
+        self.last_frame_at = 0.0
+        self.shoots: set[str] = set()
+        """Shoots in work now."""
+
+    def handle(self, payload: object) -> None:
+        """Does one message. Never raises: what went wrong is logged and noted in Redis, and the
+        watcher queues the shoot again."""
+        try:
+            message = parse(payload)
+            lease = self._leases.acquire(message.shoot)
+        except (CycloramaError, RedisError) as error:
+            log.error("a message was dropped: %s", error)
+            return
+        if lease is None:
+            log.info("%s is in work elsewhere", message.shoot)
+            return
+        self.shoots.add(message.shoot)
+        try:
+            with kept(lease, self._leases.seconds / 3):
+                self._work(message, lease)
+            self._leases.forget(message.shoot)
+        except LeaseLost as error:
+            log.warning("%s", error)
+        except PresetError as error:
+            log.error("%s: %s", message.shoot, error)  # the watcher shows it until it is mended
+            self._leases.forget(message.shoot)
+        except Exception as error:
+            log.exception("%s failed in attempt %d", message.shoot, message.attempt)
+            self._note(message, "failed", error=f"{type(error).__name__}: {error}")
+        finally:
+            self.shoots.discard(message.shoot)
+            self._release(lease)
+
+    def _work(self, message: JobMessage, lease: Lease) -> None:
+        started = _now()
+        shoot, frames = message.shoot, message.to_frames()
+        preset, segmenter = self._preset(shoot), self._slot.current
+        staging = Staging(self._places, shoot)
+        done = self._done_already(staging, message, preset, segmenter)
+        rest = [frame for frame in frames if frame.name not in done]
+        self._note(message, "working", done=len(frames) - len(rest))
+        order = Order(
+            job=message.job,
+            preset=preset,
+            segmenter=segmenter,
+            batcher=self._batcher,
+            staging=staging,
+            inbox=self._places.inbox,
+            max_pixels=self._options.max_pixels,
+        )
+        for row in self._make(rest, order):
+            lease.check()
+            done[row.name] = row
+            self._count(row)
+            self._leases.progress(shoot, len(done))
+        manifest = self._manifest(message, started, done, preset, segmenter)
+        lease.check()
+        folder = staging.publish(manifest)
+        log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
+
+    def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
+        """The rows of the frames, in the order in which they are finished."""
+        if not frames:
+            return
+        with ThreadPoolExecutor(self._options.frames_per_job) as pool:
+            futures = [pool.submit(make_frame, frame, order) for frame in frames]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _done_already(
+        self, staging: Staging, message: JobMessage, preset: Preset, segmenter: Segmenter
+    ) -> dict[str, FrameRow]:
+        """Rows by name that need no work: finished before a crash, or in the published edition
+        with the same preset and checkpoint, or of photos that are no longer in the inbox."""
+
+        def valid(row: FrameRow) -> bool:
+            same = (row.preset, row.checkpoint) == (preset.digest, segmenter.card.sha256)
+            return same and not (row.error and message.retry)
+
+        frames = message.to_frames()
+        wanted = {frame.source: frame.name for frame in frames}
+        names = {frame.name for frame in frames}
+        angles = {frame.angle for frame in frames}
+        done = {
+            row.name: row
+            for source, row in staging.rows().items()
+            if wanted.get(source) == row.name and valid(row)
+        }
+        shoot = staging.shoot
+        for edition in (self._places.published(shoot), self._places.held(shoot)):
+            manifest = read_manifest(edition)
+            for row in manifest.frames if manifest else []:
+                asked = wanted.get(row.source.source()) == row.name and valid(row)
+                gone = row.name not in names and row.angle not in angles
+                if (asked or gone) and row.name not in done and staging.adopt(row, edition):
+                    done[row.name] = row
+        return done
+
+    def _manifest(
+        self,
+        message: JobMessage,
+        started: str,
+        done: dict[str, FrameRow],
+        preset: Preset,
+        segmenter: Segmenter,
+    ) -> Manifest:
+        rows = sorted(done.values(), key=lambda row: (row.angle, row.name))
+        failed = any(row.error for row in rows)
+        hold = "held" if preset.on_failed_frame == "hold" else "incomplete"
+        return Manifest(
+            shoot=message.shoot,
+            status=hold if failed else "complete",  # type: ignore[arg-type]
+            preset=PresetRecord(name=preset.name, digest=preset.digest),
+            checkpoint=CheckpointRecord(
+                version=segmenter.card.version, sha256=segmenter.card.sha256
+            ),
+            program=version("cyclorama"),
+            started=started,
+            finished=_now(),
+            attempts=message.attempt,
+            frames=rows,
+        )
+
+    def _preset(self, shoot: str) -> Preset:
+        own = self._places.inbox / shoot / PRESET
+        if own.is_file():
+            return read_preset(own)
+        return load_preset(self._options.preset, folders=[self._options.presets])
+
+    def _note(self, message: JobMessage, state: str, *, done: int = 0, error: str = "") -> None:
+        note = Note(
+            state=state,  # type: ignore[arg-type]
+            job=message.job,
+            attempt=message.attempt,
+            at=time.time(),
+            done=done,
+            total=len(message.frames),
+            worker=self._options.worker,
+            error=error,
+        )
+        try:
+            self._leases.write(message.shoot, note)
+        except RedisError as cause:
+            log.warning("no note on %s: %s", message.shoot, cause)
+
+    def _count(self, row: FrameRow) -> None:
+        self.frames += 1
+        self.last_frame_at = time.time()
+        if row.batch and row.batch.jobs > 1:
+            self.shared_batches.add(row.batch.number)
+
+    def _release(self, lease: Lease) -> None:
+        try:
+            lease.release()
+        except RedisError as error:
+            log.warning("the lease on %s lapses by itself: %s", lease.shoot, error)
+
+
+@contextmanager
+def kept(lease: Lease, every_seconds: float) -> Iterator[None]:
+    """Renews a lease in the background. A Redis that is away is asked again; a lease that
+    another holds is marked lost."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(every_seconds):
+            try:
+                lease.renew()
+            except LeaseLost:
+                return
+            except RedisError as error:
+                log.warning("the lease on %s was not renewed: %s", lease.shoot, error)
+
+    thread = threading.Thread(target=renew, name=f"lease {lease.shoot}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

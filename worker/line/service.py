@@ -1,0 +1,111 @@
+"""A worker as a whole: model, batcher, line and signs of life around Celery."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import torch
+from redis import Redis
+from redis.exceptions import RedisError
+
+from unet_core.segment import DeviceError, choose_device, usable_cores
+from unet_core.store import ModelStore
+from worker.errors import ModelError
+from worker.line.batcher import Batcher
+from worker.line.model_slot import ModelSlot
+from worker.line.pipeline import Line, LineOptions
+from worker.line.tasks import serve
+from worker.outbox.places import Places
+from worker.queue.app import connect, make_app
+from worker.queue.leases import Leases
+from worker.queue.roster import BEAT_SECONDS, WorkerBeat, beat, leave, worker_name
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, broker_url: str) -> int:
+    """Serves the queue until told to stop; returns the exit code.
+
+    Raises :class:`ModelError`, :class:`BrokerError` or :class:`FolderError` when it cannot start.
+    """
+    places = Places(settings.inbox, settings.outbox)
+    places.check()
+    redis = connect(broker_url)
+    slot = load_slot(settings)
+    device = slot.current.device
+    batch = settings.batch or default_batch(device)
+    in_flight = settings.frames_in_flight or 2 * batch + usable_cores()
+    batcher = Batcher(size=batch)
+    line = Line(
+        places,
+        Leases(redis, seconds=settings.lease_seconds),
+        slot,
+        batcher,
+        LineOptions(
+            preset=settings.preset,
+            presets=settings.presets,
+            frames_per_job=max(1, in_flight // settings.jobs),
+            max_pixels=int(settings.max_megapixels * 1e6),
+            worker=worker_name(),
+        ),
+    )
+    stop = threading.Event()
+    signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
+    signs.start()
+    follow = threading.Thread(
+        target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
+    )
+    follow.start()
+    log.info("worker %s: %s, checkpoint %s", worker_name(), device, slot.current.card.version)
+    try:
+        return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+    finally:
+        stop.set()
+        follow.join()
+        signs.join()
+        batcher.close()
+
+
+def load_slot(settings: Settings) -> ModelSlot:
+    """The champion on the chosen device; raises :class:`ModelError` with the cure."""
+    return ModelSlot(ModelStore(settings.model_store), load_device(settings))
+
+
+def load_device(settings: Settings) -> torch.device:
+    """The device of the settings; raises :class:`ModelError` when it is not there."""
+    try:
+        return choose_device(settings.device)
+    except DeviceError as error:
+        raise ModelError(str(error)) from error
+
+
+def default_batch(device: torch.device) -> int:
+    """Pictures in a batch: a GPU gains from many, a CPU only from not waiting."""
+    return 16 if device.type == "cuda" else 4
+
+
+def _beat(
+    redis: Redis, line: Line, slot: ModelSlot, batcher: Batcher, stop: threading.Event
+) -> None:
+    while True:
+        sign = WorkerBeat(
+            name=worker_name(),
+            device=str(slot.current.device),
+            checkpoint=slot.current.card.version,
+            frames=line.frames,
+            last_frame_at=line.last_frame_at,
+            shoots=sorted(line.shoots),
+            batches={str(size): count for size, count in sorted(batcher.sizes.items())},
+            shared_batches=len(line.shared_batches),
+        )
+        try:
+            beat(redis, sign)
+            if stop.wait(BEAT_SECONDS):
+                leave(redis, sign.name)
+                return
+        except RedisError as error:
+            log.warning("no sign of life could be left: %s", error)
+            if stop.wait(BEAT_SECONDS):
+                return

@@ -1,0 +1,1 @@
+"""What a studio receives: manifest, flags, contact sheet, spin page, publication."""

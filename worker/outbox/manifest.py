@@ -1,0 +1,128 @@
+"""``manifest.json``: what was made, from what, by which checkpoint, and what went wrong.
+
+The manifests are the memory of the program: the watcher queues whatever has no row in one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from worker.shoots import Source
+
+MANIFEST = "manifest.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceRecord(_Record):
+    """The photo as it was read."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str | None = None
+
+    def source(self) -> Source:
+        """The state of the photo that this row answers for."""
+        return Source(self.path, self.size, self.mtime_ns)
+
+
+class Output(_Record):
+    """One file of the shoot's folder."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Flag(_Record):
+    """A reason to look at a frame."""
+
+    code: str
+    value: float
+    sentence: str
+
+
+class Failure(_Record):
+    """Why a frame has no picture, and what to do."""
+
+    code: str
+    message: str
+
+
+class Batch(_Record):
+    """The batch that a frame went through the network in."""
+
+    number: int
+    size: int
+    jobs: int
+    """How many jobs had frames in it."""
+
+
+class FrameRow(_Record):
+    """One frame: its outputs, or its failure."""
+
+    name: str
+    angle: int
+    source: SourceRecord
+    checkpoint: str | None = None
+    preset: str | None = None
+    """Digest of the preset that the frame was made with."""
+    width: int | None = None
+    height: int | None = None
+    outputs: dict[str, Output] = {}
+    mask_area: float | None = None
+    """Share of the picture that is subject, in [0, 1]."""
+    confidence: float | None = None
+    """The Dice that the network itself expects of its mask, in [0, 1]."""
+    flags: list[Flag] = []
+    seconds: dict[str, float] = {}
+    batch: Batch | None = None
+    error: Failure | None = None
+
+
+class PresetRecord(_Record):
+    name: str
+    digest: str
+
+
+class CheckpointRecord(_Record):
+    version: str
+    sha256: str
+
+
+class Manifest(_Record):
+    """A finished shoot."""
+
+    format: Literal[1] = 1
+    shoot: str
+    status: Literal["complete", "incomplete", "held"]
+    preset: PresetRecord
+    checkpoint: CheckpointRecord
+    program: str
+    started: str
+    """ISO 8601, UTC; ``finished`` likewise."""
+    finished: str
+    attempts: int = 1
+    frames: list[FrameRow]
+
+    def sources(self) -> set[Source]:
+        """The states of photos that this manifest answers for."""
+        return {row.source.source() for row in self.frames}
+
+    def failed(self) -> list[FrameRow]:
+        """The frames without a picture."""
+        return [row for row in self.frames if row.error]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a published shoot; ``None`` when there is none that can be read."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return None

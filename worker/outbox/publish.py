@@ -1,0 +1,155 @@
+"""From staging to the outbox: a shoot is made in a hidden folder and appears whole.
+
+    outbox/.staging/<shoot>/<frame>.jpg, masks/, cutouts/    finished files, each renamed into place
+    outbox/.staging/<shoot>/.rows/                           a row for each finished frame
+    outbox/<shoot>/                                          the same folder, after one rename
+
+Rows outlive a crash: whoever takes the shoot up again does only the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from worker.errors import ShootError
+from worker.outbox.files import sha256, sync_folder, write_file
+from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
+from worker.outbox.places import Places
+from worker.outbox.report import SheetFrame, contact_sheet, spin_page
+from worker.shoots import Source
+
+ROWS = ".rows"
+SHEET, SPIN = "contact-sheet.jpg", "spin.html"
+
+
+class Staging:
+    """One shoot in the making."""
+
+    def __init__(self, places: Places, shoot: str) -> None:
+        self._places, self.shoot = places, shoot
+        self.folder = places.staging(shoot)
+        (self.folder / ROWS).mkdir(parents=True, exist_ok=True)
+
+    def rows(self) -> dict[Source, FrameRow]:
+        """The frames that are finished, by the photo that they were made from."""
+        staged = read_manifest(self.folder)
+        found = {row.source.source(): row for row in staged.frames} if staged else {}
+        for path in (self.folder / ROWS).glob("*.json"):
+            with contextlib.suppress(OSError, ValidationError):
+                row = FrameRow.model_validate_json(path.read_bytes())
+                found[row.source.source()] = row
+        return {source: row for source, row in found.items() if self._is_whole(row)}
+
+    def write(self, path: str, data: bytes) -> Output:
+        """Puts a finished file in place."""
+        write_file(self.folder / path, data)
+        return Output(path=path, sha256=sha256(data), bytes=len(data))
+
+    def add(self, row: FrameRow) -> None:
+        """Notes that a frame is finished; its files are in place already."""
+        name = sha256(row.name.encode())[:24]
+        write_file(self.folder / ROWS / f"{name}.json", row.model_dump_json().encode())
+
+    def adopt(self, row: FrameRow, edition: Path) -> bool:
+        """Takes a frame over from a published edition of the shoot; says whether it could."""
+        for output in row.outputs.values():
+            source, target = edition / output.path, self.folder / output.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            try:
+                try:
+                    os.link(source, target)
+                except OSError:
+                    shutil.copyfile(source, target)
+            except OSError:
+                return False
+        self.add(row)
+        return True
+
+    def publish(self, manifest: Manifest) -> Path:
+        """Adds sheet, spin page and manifest, and moves the folder to its place, whole.
+
+        Returns where it is now: in the outbox, or among the held shoots.
+        """
+        self._write_reports(manifest)
+        write_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+        shutil.rmtree(self.folder / ROWS, ignore_errors=True)
+        self._sweep(manifest)
+        sync_folder(self.folder)
+        places, shoot = self._places, self.shoot
+        target, other = places.published(shoot), places.held(shoot)
+        if manifest.status == "held":
+            target, other = other, target
+        replace_folder(self.folder, target, aside=places.retired(shoot))
+        shutil.rmtree(other, ignore_errors=True)
+        return target
+
+    def _write_reports(self, manifest: Manifest) -> None:
+        frames = [_sheet_frame(row, self.folder) for row in manifest.frames]
+        subtitle = f"{manifest.status} · {manifest.preset.name} · {manifest.checkpoint.version}"
+        self.write(SHEET, contact_sheet(frames, title=self.shoot, subtitle=subtitle))
+        turning = [row for row in manifest.frames if "composite" in row.outputs]
+        if turning:
+            size = (turning[0].width or 3, turning[0].height or 2)
+            pictures = [row.outputs["composite"].path for row in turning]
+            self.write(SPIN, spin_page(pictures, title=self.shoot, size=size).encode())
+
+    def _sweep(self, manifest: Manifest) -> None:
+        """Removes what the manifest does not name: leftovers of an attempt with other settings."""
+        named = {output.path for row in manifest.frames for output in row.outputs.values()}
+        named |= {MANIFEST, SHEET} | ({SPIN} if named else set())
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            if path.is_dir():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+            elif path.relative_to(self.folder).as_posix() not in named:
+                path.unlink()
+
+    def _is_whole(self, row: FrameRow) -> bool:
+        return all(
+            (self.folder / output.path).is_file()
+            and (self.folder / output.path).stat().st_size == output.bytes
+            for output in row.outputs.values()
+        )
+
+
+def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
+    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        target.rename(aside)
+    new.rename(target)
+    sync_folder(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def release(places: Places, shoot: str) -> Path:
+    """Publishes a held shoot as it is; raises :class:`ShootError` when it is not there."""
+    folder = places.held(shoot)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ShootError(f"no shoot {shoot!r} is held", cure="See: cyclorama status")
+    status: Literal["complete", "incomplete"] = "incomplete" if manifest.failed() else "complete"
+    freed = manifest.model_copy(update={"status": status})
+    write_file(folder / MANIFEST, freed.model_dump_json(indent=1).encode())
+    replace_folder(folder, places.published(shoot), aside=places.retired(shoot))
+    return places.published(shoot)
+
+
+def _sheet_frame(row: FrameRow, folder: Path) -> SheetFrame:
+    composite = row.outputs.get("composite")
+    notes: Iterable[str] = [row.error.message] if row.error else [f.sentence for f in row.flags]
+    return SheetFrame(
+        name=row.name,
+        angle=row.angle,
+        picture=folder / composite.path if composite else None,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,131 @@
+"""How far the inbox is, and how a person gets to see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from worker.intake.plan import Stage
+from worker.intake.watcher import Inbox, View
+from worker.outbox.manifest import Manifest
+from worker.queue.leases import Leases
+
+
+@dataclass
+class Tally:
+    """Where the frames of the inbox stand."""
+
+    frames: int = 0
+    done: int = 0
+    failed: int = 0
+    finished: dict[str, Manifest] = field(default_factory=dict)
+    """Manifests of the shoots that are done, by shoot."""
+
+
+class ProgressView:
+    """Counts frames from manifests, and from the notes on shoots in work."""
+
+    def __init__(self, inbox: Inbox, leases: Leases) -> None:
+        self._inbox, self._leases = inbox, leases
+
+    def tally(self, view: View) -> Tally:
+        """The counts for what the last look found."""
+        tally = Tally()
+        for name, decision in view.decisions.items():
+            frames = len(decision.shoot.frames)
+            tally.frames += frames
+            manifest = self._inbox.manifest(name)
+            if decision.stage == Stage.DONE and manifest:
+                tally.done += frames
+                tally.failed += len(manifest.failed())
+                tally.finished[name] = manifest
+            elif decision.stage == Stage.READY and (note := self._leases.note(name)):
+                tally.done += min(note.done, frames)
+        return tally
+
+
+class Reporter:
+    """A progress bar where a person looks; plain lines, a line an event, where not."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._known: set[str] | None = None
+        self._before: tuple[float, int] | None = None
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def show(self, tally: Tally, view: View) -> None:
+        """Takes in how things stand now."""
+        if self._known is None:
+            self._known = set(tally.finished)
+            if self._known:
+                self._console.print(f"{len(self._known)} shoots were done before")
+        for name in sorted(tally.finished.keys() - self._known):
+            self._known.add(name)
+            self._console.print(_sentence(tally.finished[name]), highlight=False)
+        self._known &= tally.finished.keys()  # a shoot that gets new frames is told of again
+        if self._console.is_terminal:
+            self._update_bar(tally)
+
+    def finish(self, tally: Tally, view: View) -> None:
+        """The last word."""
+        self.show(tally, view)
+        if self._bar:
+            self._bar.stop()
+        for path, sentence in sorted(view.problems.items()):
+            self._console.print(f"{path}: {sentence}", style="yellow", highlight=False)
+        rate = self._rate(tally)
+        speed = f", {rate:.1f} frames/s" if rate else ""
+        self._console.print(
+            f"{tally.done} of {tally.frames} frames done, {tally.failed} failed{speed}",
+            highlight=False,
+        )
+
+    def _rate(self, tally: Tally) -> float:
+        """Frames a second since the first frame was seen done; 0.0 while it cannot be told."""
+        now = self._clock()
+        if self._before is None or tally.done < self._before[1]:
+            self._before = (now, tally.done)
+        began, done = self._before
+        return (tally.done - done) / (now - began) if now > began else 0.0
+
+    def _update_bar(self, tally: Tally) -> None:
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("frames"),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=None, rate="")
+            self._bar.start()
+        rate = self._rate(tally)
+        self._bar.update(
+            self._task,
+            completed=tally.done,
+            total=tally.frames or None,
+            description=f"{len(tally.finished)} shoots done",
+            rate=f"{rate:.1f}/s" if rate else "",
+        )
+
+
+def _sentence(manifest: Manifest) -> str:
+    failed = manifest.failed()
+    good = len(manifest.frames) - len(failed)
+    line = f"{manifest.shoot} is {manifest.status}: {good} of {len(manifest.frames)} frames"
+    rows = [f"  {row.source.path}: {row.error.message}" for row in failed if row.error]
+    return "\n".join([line, *rows])

@@ -1,0 +1,75 @@
+"""The Celery application, as watcher and worker share it."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.errors import BrokerError
+from worker.queue.messages import JobMessage
+
+QUEUE = "shoots"
+TASK = "cyclorama.shoot"
+
+
+def make_app(broker_url: str) -> Celery:
+    """Celery on Redis: JSON only, acknowledged after the work, one message at a time."""
+    app = Celery("cyclorama", broker=broker_url)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: Redis comes back
+        broker_transport_options={"visibility_timeout": 3600, "health_check_interval": 10},
+    )
+    return app
+
+
+def send(app: Celery, message: JobMessage) -> None:
+    """Puts a job on the queue. Raises :class:`BrokerError` when Redis does not take it."""
+    try:
+        app.send_task(
+            TASK,
+            args=[message.model_dump(mode="json")],
+            task_id=message.job,
+            retry=False,
+        )
+    except (OperationalError, RedisError, OSError) as error:
+        raise unreachable(app.conf.broker_url, error) from error
+
+
+def queue_length(redis: Redis) -> int:
+    """Messages that no worker has taken yet."""
+    return int(redis.llen(QUEUE))  # type: ignore[arg-type]
+
+
+def connect(broker_url: str) -> Redis:
+    """A client of the broker's Redis. Raises :class:`BrokerError` when it does not answer."""
+    url = broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    try:
+        redis = Redis.from_url(url, socket_connect_timeout=5, health_check_interval=10)
+        redis.ping()
+    except (RedisError, OSError, ValueError) as error:
+        raise unreachable(broker_url, error) from error
+    return redis
+
+
+def unreachable(broker_url: str, cause: Exception) -> BrokerError:
+    """The error for a Redis that does not answer; a password in the address is not shown."""
+    scheme, _, rest = broker_url.partition("://")
+    shown = f"{scheme}://{rest.rpartition('@')[2]}"
+    return BrokerError(
+        f"Redis at {shown} cannot be reached ({cause})",
+        cure="Start it, or set CYCLORAMA_BROKER_URL to the right address; "
+        "leave it empty to use the Redis that comes with the program",
+    )

@@ -1,0 +1,126 @@
+"""Who works on which shoot: leases and notes in Redis. All of it may be lost without harm.
+
+A lease is a Redis lock with a short time to live, renewed while the work goes on. Beside it
+lies a note on the shoot's job: queued or working, which attempt, how far.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis import Redis
+from redis.exceptions import LockError
+from redis.lock import Lock
+
+from worker.errors import LeaseLost
+
+NOTE_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Note:
+    """What Redis says of a shoot's job."""
+
+    state: Literal["queued", "working", "failed"]
+    job: str
+    attempt: int
+    at: float
+    """Seconds since the epoch."""
+    done: int = 0
+    total: int = 0
+    worker: str = ""
+    error: str = ""
+
+
+class Lease:
+    """The right to work on one shoot, as long as it is renewed."""
+
+    def __init__(self, shoot: str, lock: Lock) -> None:
+        self.shoot, self._lock = shoot, lock
+        self.lost = False
+
+    def renew(self) -> None:
+        """Pushes the end of the lease away. Raises :class:`LeaseLost` if another holds it now;
+        a lease that vanished with Redis' memory is taken again."""
+        try:
+            self._lock.reacquire()
+        except LockError as error:
+            if not self._lock.acquire(blocking=False):
+                self.lost = True
+                raise LeaseLost(f"another worker has taken over {self.shoot!r}") from error
+
+    def check(self) -> None:
+        """Raises :class:`LeaseLost` if the lease was found lost."""
+        if self.lost:
+            raise LeaseLost(f"another worker has taken over {self.shoot!r}")
+
+    def release(self) -> None:
+        """Gives the shoot free; a lease that is gone already is no error."""
+        try:
+            self._lock.release()
+        except LockError:
+            self.lost = True
+
+
+class Leases:
+    """Leases and notes on one Redis."""
+
+    def __init__(self, redis: Redis, *, seconds: float) -> None:
+        self._redis, self.seconds = redis, seconds
+
+    def acquire(self, shoot: str) -> Lease | None:
+        """The lease on a shoot, or ``None`` when somebody holds it."""
+        lock = self._redis.lock(
+            f"cyclorama:lease:{shoot}", timeout=self.seconds, blocking=False, thread_local=False
+        )
+        return Lease(shoot, lock) if lock.acquire() else None
+
+    def held(self, shoot: str) -> bool:
+        """Whether somebody works on the shoot now."""
+        return bool(self._redis.exists(f"cyclorama:lease:{shoot}"))
+
+    def write(self, shoot: str, note: Note) -> None:
+        """Replaces the note on a shoot."""
+        key = _note(shoot)
+        with self._redis.pipeline() as pipe:
+            pipe.delete(key)
+            pipe.hset(key, mapping={k: str(v) for k, v in vars(note).items()})
+            pipe.expire(key, NOTE_SECONDS)
+            pipe.execute()
+
+    def progress(self, shoot: str, done: int) -> None:
+        """Notes how many frames are done."""
+        self._redis.hset(_note(shoot), "done", str(done))
+
+    def note(self, shoot: str) -> Note | None:
+        """The note on a shoot, if there is one."""
+        raw: dict[bytes, bytes] = self._redis.hgetall(_note(shoot))  # type: ignore[assignment]
+        fields: dict[str, Any] = {k.decode(): v.decode() for k, v in raw.items()}
+        try:
+            return Note(
+                state=fields["state"],
+                job=fields["job"],
+                attempt=int(fields["attempt"]),
+                at=float(fields["at"]),
+                done=int(fields["done"]),
+                total=int(fields["total"]),
+                worker=fields["worker"],
+                error=fields["error"],
+            )
+        except (KeyError, ValueError):
+            return None
+
+    def forget(self, shoot: str) -> None:
+        """Drops the note: the shoot is done."""
+        self._redis.delete(_note(shoot))
+
+
+def queued(job: str, *, attempt: int, total: int) -> Note:
+    """The note that a watcher leaves with a message."""
+    return Note("queued", job, attempt, time.time(), total=total)
+
+
+def _note(shoot: str) -> str:
+    return f"cyclorama:shoot:{shoot}"

@@ -1,0 +1,239 @@
+"""All in one: Redis, worker and watcher, started together and stopped together.
+
+The worker is a process of its own, so that one that dies is replaced and the watcher, which
+needs no torch, shows progress from the first second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from celery import Celery
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.errors import CycloramaError
+from worker.intake.plan import Rules
+from worker.intake.watcher import Inbox, View, Watcher, watch
+from worker.outbox.places import Places
+from worker.progress import ProgressView, Reporter
+from worker.queue.app import connect, make_app, queue_length, send
+from worker.queue.broker import EmbeddedRedis, only_one
+from worker.queue.leases import Leases
+from worker.queue.messages import JobMessage
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 60.0
+WRONG_CONFIGURATION = 2
+
+
+@dataclass(frozen=True)
+class CeleryQueue:
+    """The queue, as the watcher sees it."""
+
+    app: Celery
+    redis: Redis
+
+    def send(self, message: JobMessage) -> None:
+        """Puts a job on the queue."""
+        send(self.app, message)
+
+    def length(self) -> int:
+        """Jobs that nobody has taken yet."""
+        return queue_length(self.redis)
+
+
+def make_watcher(
+    settings: Settings, broker_url: str, *, once: bool = False
+) -> tuple[Watcher, Inbox]:
+    """The watcher of the settings' inbox, on a broker that answers."""
+    places = Places(settings.inbox, settings.outbox)
+    places.check()
+    rules = Rules(settings.settle_seconds, settings.quiet_seconds, once)
+    inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules)
+    redis = connect(broker_url)
+    leases = Leases(redis, seconds=settings.lease_seconds)
+    queue = CeleryQueue(make_app(broker_url), redis)
+    return Watcher(inbox, leases, queue, max_attempts=settings.max_attempts), inbox
+
+
+def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
+    """Runs everything until SIGINT or SIGTERM, or with ``once`` until the inbox is done.
+
+    Returns 0 when all is well, 1 when ``once`` found something in the inbox that has failed.
+    Raises :class:`CycloramaError` when it cannot start with these settings.
+    """
+    Places(settings.inbox, settings.outbox).check()
+    with broker(settings) as url:
+        watcher, inbox = make_watcher(settings, url, once=once)
+        leases = Leases(connect(url), seconds=settings.lease_seconds)
+        crew = Crew(url, settings, count=workers)
+        stop = stop_on_signals()
+        view, refused = View(), ""
+
+        def tick() -> View:
+            nonlocal view, refused
+            try:
+                crew.tend()
+            except WorkerRefused as error:
+                refused = str(error)
+                stop.set()
+            view = watcher.tick(time.monotonic(), time.time())
+            if view.open or not once:
+                crew.start()
+            if once and all(d.shoot.name in view.given_up for d in view.open):
+                stop.set()
+            return view
+
+        show = threading.Thread(
+            target=_show, args=(ProgressView(inbox, leases), lambda: view, reporter, stop)
+        )
+        show.start()
+        try:
+            watch(
+                tick,
+                settings.inbox,
+                stop,
+                rescan_seconds=settings.rescan_seconds,
+                polling=settings.polling,
+            )
+        finally:
+            stop.set()
+            crew.stop()
+            show.join()
+        if refused:
+            raise WorkerRefused(refused)
+        tally = ProgressView(inbox, leases).tally(view)
+        reporter.finish(tally, view)
+        return 1 if once and (tally.failed or view.problems) else 0
+
+
+def _show(
+    progress: ProgressView, view: Callable[[], View], reporter: Reporter, stop: threading.Event
+) -> None:
+    while not stop.wait(0.5):
+        try:
+            reporter.show(progress.tally(view()), view())
+        except RedisError as error:
+            log.warning("no progress to show: %s", error)
+
+
+@contextmanager
+def broker(settings: Settings) -> Iterator[str]:
+    """URL of the broker: the shared one of the settings, or one that lives as long as this."""
+    if settings.broker_url:
+        yield settings.broker_url
+        return
+    with only_one(settings.state):
+        redis = EmbeddedRedis(settings.state)
+        redis.start()
+        try:
+            yield redis.url
+        finally:
+            redis.stop()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class Crew:
+    """The worker processes; one that dies is replaced, unless it cannot start at all."""
+
+    def __init__(self, broker_url: str, settings: Settings, *, count: int) -> None:
+        self._log = settings.state / "worker.log"
+        self._environment = os.environ | environment(settings, broker_url)
+        self._count = count
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._rest_until = 0.0
+        self._deaths = 0
+
+    def start(self) -> None:
+        """Starts the workers, if they do not run yet; their log is ``worker.log`` in the state
+        folder."""
+        if self._processes:
+            return
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._processes = [self._spawn() for _ in range(self._count)]
+
+    def tend(self) -> None:
+        """Replaces what died. Raises :class:`WorkerRefused` when a worker refuses its settings."""
+        for place, process in enumerate(self._processes):
+            code = process.poll()
+            if code is None or time.monotonic() < self._rest_until:
+                continue
+            if code == WRONG_CONFIGURATION:
+                raise WorkerRefused(self._last_words())
+            self._deaths += 1
+            self._rest_until = time.monotonic() + min(30.0, 2.0 ** min(self._deaths, 5) - 1)
+            log.error("worker %d died (exit code %d); another starts", process.pid, code)
+            self._processes[place] = self._spawn()
+
+    def stop(self) -> None:
+        """Lets the workers finish what is in flight, and ends those that take too long."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as handle:
+            return subprocess.Popen(
+                [sys.executable, "-m", "worker.cli", "worker"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=handle,
+                start_new_session=True,  # Ctrl-C is for us: we tell the workers
+            )
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return lines[-1].removeprefix("error: ") if lines else "a worker did not start"
+
+
+class WorkerRefused(CycloramaError):
+    """A worker ended with exit code 2: it cannot work with these settings."""
+
+
+def environment(settings: Settings, broker_url: str) -> dict[str, str]:
+    """The settings as variables for another process."""
+    values = settings.model_dump(mode="json") | {"broker_url": broker_url}
+    return {
+        f"CYCLORAMA_{name.upper()}": str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def watch_only(settings: Settings) -> None:
+    """The watcher alone, on a shared broker, until it is told to stop."""
+    watcher, _ = make_watcher(settings, settings.broker_url)
+    watch(
+        lambda: watcher.tick(time.monotonic(), time.time()),
+        settings.inbox,
+        stop_on_signals(),
+        rescan_seconds=settings.rescan_seconds,
+        polling=settings.polling,
+    )

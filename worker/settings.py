@@ -1,0 +1,127 @@
+"""Every setting of the program, read once: environment, ``.env``, a TOML file, defaults.
+
+Order of precedence: command line, ``CYCLORAMA_*``, ``.env``, the TOML file (``cyclorama.toml``
+in the working folder, or the one that ``CYCLORAMA_CONFIG`` names), defaults. An unknown name or
+an impossible value is refused by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from worker.errors import SettingsError
+
+PREFIX = "CYCLORAMA_"
+CONFIG = "CYCLORAMA_CONFIG"
+NOT_SETTINGS = {CONFIG, "CYCLORAMA_REAL_PHOTOS"}
+"""Variables of the same prefix that are no settings: the file's name; the tests' real photos."""
+
+
+class Settings(BaseSettings):
+    """See README for the same list with its defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    inbox: Path = Field(Path("inbox"), description="folder that is watched")
+    outbox: Path = Field(Path("outbox"), description="folder in which finished shoots appear")
+    state: Path = Field(Path(".cyclorama"), description="embedded Redis, model store, logs")
+    preset: str = Field("studio-grey", description="default preset: a name or a .toml file")
+    presets: Path = Field(Path("presets"), description="folder of the studio's own presets")
+    models: Path | None = Field(
+        None, description="model store; default: models in the state folder"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    broker_url: str = Field("", description="shared Redis; empty starts an embedded one")
+    polling: bool = Field(False, description="poll instead of file events (network shares)")
+    rescan_seconds: float = Field(5.0, gt=0, le=3600, description="a full look at the inbox")
+    settle_seconds: float = Field(2.0, ge=0, le=3600, description="a file is whole after this rest")
+    quiet_seconds: float = Field(
+        30.0, ge=0, le=86400, description="a shoot short of frames starts after this rest"
+    )
+    lease_seconds: float = Field(
+        10.0, ge=1, le=3600, description="a dead worker is noticed by then"
+    )
+    max_attempts: int = Field(5, ge=1, le=100, description="crashes after which a shoot rests")
+    jobs: int = Field(2, ge=1, le=64, description="shoots at once in one worker")
+    batch: int = Field(0, ge=0, le=256, description="pictures in a batch at most; 0: by device")
+    frames_in_flight: int = Field(
+        0, ge=0, le=1024, description="frames in memory at most; 0: by device"
+    )
+    max_megapixels: float = Field(200.0, gt=0, le=2000, description="larger photos are refused")
+    model_check_seconds: float = Field(10.0, gt=0, le=3600, description="look for a new champion")
+    log: Literal["text", "json"] = Field("text", description="form of the log lines")
+
+    @property
+    def model_store(self) -> Path:
+        """The folder of checkpoints."""
+        return self.models or self.state / "models"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, dotenv_settings, toml
+
+
+def config_file() -> Path:
+    """The TOML file that is read when it is there."""
+    return Path(os.environ.get(CONFIG) or "cyclorama.toml")
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings; ``overrides`` that are not ``None`` win over every other source.
+
+    Raises :class:`SettingsError` that names each unknown or impossible setting.
+    """
+    _refuse_unknown_variables()
+    if os.environ.get(CONFIG) and not config_file().is_file():
+        raise SettingsError(f"{CONFIG} names {config_file()}, which is not there")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(dict(row)) for row in error.errors())) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known | NOT_SETTINGS:
+            raise SettingsError(
+                f"the environment sets {name}, which is no setting", cure=near(name, known)
+            )
+
+
+def near(name: str, known: set[str]) -> str:
+    """A cure for a misspelt name."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Known are {', '.join(sorted(known))}"
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in row["loc"])
+    plain = name.lower().removeprefix(PREFIX.lower())
+    if row["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}. {near(plain, set(Settings.model_fields))}"
+    return f"setting {plain!r} ({PREFIX}{plain.upper()}) is {row['input']!r}: {row['msg']}"

@@ -1,0 +1,110 @@
+"""What a shoot, a frame and an angle is. Pure: no disk, no clock.
+
+A shoot is a sub-folder of the inbox, or loose files that share the name before ``_NN``; a loose
+photo without a number is a shoot of one. Frames are in order of their angle, by number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_NUMBER = re.compile(r"^(?P<shoot>.*?)[ _-]*(?P<number>\d{1,4})$")
+_LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo in the inbox, and the state in which it was seen."""
+
+    path: str
+    """Relative to the inbox, with forward slashes."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One photo of a shoot."""
+
+    name: str
+    """Name of its outputs, unique within the shoot on any file system."""
+    angle: int
+    """Its number in the turn: from its name, else its place in order."""
+    source: Source
+
+
+@dataclass(frozen=True)
+class Shoot:
+    """One subject from several angles."""
+
+    name: str
+    frames: tuple[Frame, ...]
+
+
+def shoot_of(path: str) -> str:
+    """The name of the shoot that a photo at ``path`` (relative to the inbox) belongs to."""
+    parts = PurePosixPath(path).parts
+    if len(parts) > 1:
+        return parts[0]
+    stem = PurePosixPath(path).stem
+    match = _LOOSE.match(stem)
+    return match["shoot"] if match else stem
+
+
+def group(sources: Iterable[Source]) -> list[Shoot]:
+    """The shoots that the photos make up, by name, each with its frames in order of angle."""
+    found: dict[str, list[Source]] = {}
+    for source in sources:
+        found.setdefault(shoot_of(source.path), []).append(source)
+    return [Shoot(name, frames(found[name])) for name in sorted(found)]
+
+
+def frames(sources: Iterable[Source]) -> tuple[Frame, ...]:
+    """Photos of one shoot as frames, in order of angle, with names that never collide."""
+    ordered = sorted(sources, key=_order)
+    names = output_names(source.path for source in ordered)
+    return tuple(
+        Frame(names[source.path], _angle(source, place), source)
+        for place, source in enumerate(ordered, start=1)
+    )
+
+
+def output_names(paths: Iterable[str]) -> Mapping[str, str]:
+    """A file name without suffix for each path, different even where case and Unicode form are
+    ignored: ``a.jpg`` and ``a.png`` become ``a`` and ``a-png``."""
+    taken = {"contact-sheet"}  # its picture lies beside the frames
+    names = {}
+    for path in paths:
+        pure = PurePosixPath(path)
+        name = pure.stem
+        if _folded(name) in taken:
+            name = f"{pure.stem}-{pure.suffix.removeprefix('.').lower()}"
+        base, count = name, 2
+        while _folded(name) in taken:
+            name, count = f"{base}-{count}", count + 1
+        taken.add(_folded(name))
+        names[path] = name
+    return names
+
+
+def _order(source: Source) -> tuple[int, str, str]:
+    match = _NUMBER.match(source.stem)
+    return (int(match["number"]) if match else 10**6, source.stem, source.path)
+
+
+def _angle(source: Source, place: int) -> int:
+    match = _NUMBER.match(source.stem)
+    return int(match["number"]) if match else place
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

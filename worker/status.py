@@ -1,0 +1,122 @@
+"""How the inbox stands, for a person or a program. Looks only; changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from worker.errors import BrokerError
+from worker.intake.plan import Decision, Rules, Stage
+from worker.intake.scan import Rest, look
+from worker.intake.watcher import Inbox
+from worker.outbox.manifest import Manifest
+from worker.outbox.places import Places
+from worker.queue.app import connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases
+from worker.queue.roster import WorkerBeat, workers
+from worker.settings import Settings
+
+
+@dataclass
+class ShootStatus:
+    """One shoot: where it stands and what a person should know."""
+
+    shoot: str
+    state: str
+    """arriving, waiting, ready, queued, working, failed, complete, incomplete or held."""
+    done: int
+    frames: int
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Status:
+    """The whole picture."""
+
+    shoots: list[ShootStatus]
+    problems: dict[str, str]
+    workers: list[WorkerBeat]
+    broker: str
+    """``running``, ``not running`` or why it cannot be reached."""
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether anything failed or cannot be taken up."""
+        return bool(self.problems) or any(
+            s.state in ("failed", "incomplete", "held") for s in self.shoots
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for a program."""
+        return asdict(self)
+
+
+def gather(settings: Settings) -> Status:
+    """Reads inbox, outbox and, where it runs, Redis."""
+    places = Places(settings.inbox, settings.outbox)
+    rules = Rules(settings.settle_seconds, settings.quiet_seconds)
+    now, clock = time.monotonic(), time.time()
+    rest = Rest.by_age(look(settings.inbox).sources, now, clock)
+    inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules, rest=rest)
+    view = inbox.view(now)
+    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    try:
+        redis = connect(url)
+    except BrokerError as error:
+        broker = str(error) if settings.broker_url else "not running (start it: cyclorama run)"
+        leases, crew = None, []
+    else:
+        broker = "running"
+        leases, crew = Leases(redis, seconds=settings.lease_seconds), workers(redis)
+    shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
+    return Status(shoots, view.problems, crew, broker)
+
+
+def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None) -> ShootStatus:
+    shoot, total = decision.shoot.name, len(decision.shoot.frames)
+    if decision.stage == Stage.DONE and manifest:
+        notes = [f"{r.source.path}: {r.error.message}" for r in manifest.frames if r.error]
+        notes += [f"{r.name}: {flag.sentence}" for r in manifest.frames for flag in r.flags]
+        return ShootStatus(shoot, manifest.status, total - len(manifest.failed()), total, notes)
+    note = leases.note(shoot) if leases else None
+    if note is None:
+        return ShootStatus(shoot, decision.stage, 0, total, [decision.reason or "to be queued"])
+    notes = [f"attempt {note.attempt}"] if note.attempt > 1 else []
+    if note.state == "failed":
+        notes.append(note.error)
+    if note.state == "working":
+        held = leases is not None and leases.held(shoot)
+        notes.append(note.worker if held else f"{note.worker} is gone; it will be queued again")
+    return ShootStatus(shoot, note.state, note.done, total, notes)
+
+
+COLOURS = {"complete": "green", "incomplete": "red", "held": "red", "failed": "red"}
+
+
+def show(status: Status, console: Console) -> None:
+    """Prints the status for a person."""
+    table = Table("shoot", "state", "frames", "notes", box=None, pad_edge=False)
+    for shoot in status.shoots:
+        colour = COLOURS.get(shoot.state, "cyan")
+        table.add_row(
+            escape(shoot.shoot),
+            f"[{colour}]{shoot.state}[/]",
+            f"{shoot.done}/{shoot.frames}",
+            escape("\n".join(shoot.notes)),
+        )
+    console.print(table if status.shoots else "No shoots in the inbox.")
+    for path, sentence in sorted(status.problems.items()):
+        console.print(f"[yellow]{escape(path)}[/]: {escape(sentence)}", highlight=False)
+    for sign in status.workers:
+        console.print(
+            f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
+            f"working on {', '.join(sign.shoots) or 'nothing'}",
+            highlight=False,
+        )
+    console.print(f"Redis: {status.broker}", highlight=False)

@@ -1,0 +1,39 @@
+"""Queueing shoots by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from worker.errors import ShootError
+from worker.intake.scan import look
+from worker.queue.app import connect, make_app, send
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases, queued
+from worker.queue.messages import JobMessage
+from worker.settings import Settings
+from worker.shoots import group
+
+
+def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator[str]:
+    """Puts the named shoots on the queue and yields a line for each.
+
+    Raises :class:`ShootError` for a name that is not in the inbox, before anything is queued,
+    and :class:`BrokerError` when Redis does not answer (``cyclorama run`` starts the embedded one).
+    """
+    shoots = {shoot.name: shoot for shoot in group(look(settings.inbox).sources.values())}
+    if unknown := [name for name in names if name not in shoots]:
+        known = ", ".join(list(shoots)[:10]) or "none"
+        raise ShootError(
+            f"the inbox {settings.inbox} has no shoot {unknown[0]!r}", cure=f"It has: {known}"
+        )
+    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    leases = Leases(connect(url), seconds=settings.lease_seconds)
+    app = make_app(url)
+    for name in names:
+        if leases.held(name):
+            yield f"{name} is in work already"
+            continue
+        message = JobMessage.of(shoots[name], retry=retry)
+        leases.write(name, queued(message.job, attempt=1, total=len(message.frames)))
+        send(app, message)
+        yield f"{name} is queued: {len(message.frames)} frames"
