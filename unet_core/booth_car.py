@@ -206,7 +206,7 @@ class Car:
             mid, half = self.rail_span()
             rail_y = self.roof_half() - 0.05
             run = (x - mid).abs_() - half
-            lift = z - roof_z + 0.05 * rail_y**2 - 0.055
+            lift = z - roof_z + 0.05 * rail_y**2 - 0.045
             # The rail bends down to the roof at both ends.
             lift = lift + 0.07 * ((run + 0.12).clamp(min=0) / 0.12).square()
             trim = (
@@ -227,8 +227,8 @@ class Car:
         """Middle and half length of the roof rails along x, metres."""
         s = self.shape
         rise = s.height - s.cowl_z
-        front = s.cowl_x - rise / math.tan(s.screen_angle) - 0.10
-        back = s.rear_x + rise / math.tan(s.rear_angle) + 0.12
+        front = s.cowl_x - rise / math.tan(s.screen_angle) - 0.22
+        back = s.rear_x + rise / math.tan(s.rear_angle) + 0.30
         return (front + back) / 2, (front - back) / 2
 
     def roof_half(self) -> float:
@@ -241,7 +241,7 @@ class Car:
         if s.style == "coupe":
             return s.tail_x + 0.13, s.rear_z - s.deck_drop + 0.10
         back = s.rear_x + (s.height - s.rear_z - 0.08) / math.tan(s.rear_angle)
-        return back - 0.02, s.height - 0.035 * (back - self.roof_x) ** 2 - 0.035
+        return back + 0.05, s.height - 0.035 * (back - self.roof_x) ** 2 - 0.06
 
     def _antenna(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         s = self.shape
@@ -252,8 +252,9 @@ class Car:
         foot_z = s.height - 0.035 * (foot_x - self.roof_x) ** 2 - 0.02
         if s.fin:
             low = z - foot_z
-            keel = (x - foot_x).abs_() + 0.55 * low - 0.12
-            return rounded_box(keel, y.abs() - 0.028 + 0.12 * low, low - 0.085, 0.012) * 0.75
+            front = (x - foot_x + 1.5 * low - 0.12) * 0.55
+            keel = torch.maximum(front, foot_x - x - 0.3 * low - 0.06)
+            return rounded_box(keel, y.abs() - 0.03 + 0.2 * low, low.abs() - 0.085, 0.010) * 0.85
         lean_x, lean_z, reach = -0.42, 0.91, 0.42
         along = ((x - foot_x) * lean_x + (z - foot_z) * lean_z).clamp_(0, reach)
         off_x, off_z = x - foot_x - along * lean_x, z - foot_z - along * lean_z

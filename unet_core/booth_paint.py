@@ -147,7 +147,8 @@ class Coat:
         material[hull & (low | ring)] = BLACK
         inside = side < car.half_width(x, z, radial) - 0.045
         material[hull & inside & (radial < s.arch_radius + 0.02)] = DARK
-        toward_axle = normal[2] * (z - s.wheel_radius) + normal[0] * car.wheel_along(x)
+        along = car.wheel_along(x) * torch.sign(x - car.axle_mid)
+        toward_axle = normal[2] * (z - s.wheel_radius) + normal[0] * along
         material[hull & (toward_axle < -0.5 * radial) & (radial < s.arch_radius + 0.03)] = DARK
         material[hull & (normal[2] < -0.75)] = DARK
         if s.bed:
@@ -276,7 +277,7 @@ class Coat:
         """Brightness of a headlight's inside: two bright bowls in a dark housing."""
         s, f = self.car.shape, self.finish
         lamp_z = s.cowl_z - s.hood_drop - 0.075 + f.lamp_rise * (s.nose_x - x) * 1.6
-        total = torch.full_like(x, 0.12)
+        total = torch.full_like(x, 0.22)
         for centre, size in ((0.62, 0.055), (0.80, 0.050)):
             away = ((side - centre * s.half_width).square() + (z - lamp_z).square()).sqrt()
             total = total + 1.1 * smoothstep(size, size * 0.75, away)

@@ -39,14 +39,14 @@ def boundary_f(mask: Mask, truth: Mask, *, tolerance_px: float) -> float:
 
 def binary(mask: Mask) -> NDArray[np.bool_]:
     """(H, W) bool: True is subject."""
-    return mask if mask.dtype == np.bool_ else mask >= 128
+    return np.asarray(mask, np.bool_) if mask.dtype == np.bool_ else mask >= 128
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The subject's own pixels that touch what is not subject (4-neighbours)."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inner = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_REPLICATE)
-    return mask & (inner == 0)
+    return np.asarray(mask & (inner == 0), np.bool_)
 
 
 def distance_to(points: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -61,7 +61,7 @@ class UNetConfig:
     @property
     def stride(self) -> int:
         """Sides of a picture are padded to a multiple of this many pixels (``same`` form)."""
-        return self.fold * 2**self.depth
+        return self.fold << self.depth
 
 
 class DoubleConv(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+Floats = NDArray[np.floating]
 
 TILE_PX = 256
 
@@ -42,7 +43,7 @@ def _refine_edge_tiles(mask: Picture, pixels: Picture, *, radius: int) -> None:
                 continue
             up, before = max(0, top - margin), max(0, left - margin)
             wide = np.s_[up : top + TILE_PX + margin, before : left + TILE_PX + margin]
-            luma = cv2.cvtColor(pixels[wide], cv2.COLOR_RGB2GRAY)
+            luma = np.asarray(cv2.cvtColor(pixels[wide], cv2.COLOR_RGB2GRAY), np.uint8)
             filtered = guided_filter(luma, source[wide], radius=radius)
             rows, columns = soft.shape
             inner = filtered[top - up : top - up + rows, left - before : left - before + columns]
@@ -60,7 +61,7 @@ def guided_filter(
     i = guide.astype(np.float32) / 255
     p = mask.astype(np.float32) / 255
 
-    def mean(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def mean(x: Floats) -> Floats:
         side = 2 * radius + 1
         return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 

@@ -53,7 +53,7 @@ class Segmenter:
     def __init__(self, network: UNet, card: Card, device: torch.device) -> None:
         self.card, self.device = card, device
         fused = fuse_batch_norm(network)
-        self._network = fused.to(device, memory_format=torch.channels_last)
+        self._network = fused.to(device).to(memory_format=torch.channels_last)
         self._dtype = inference_dtype(device)
 
     @classmethod

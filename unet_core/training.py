@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         pairs = self.rendered if use_rendered else self.real
         epoch, place = divmod(k, len(pairs))
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(pairs))
-        return pairs[order[place]]
+        return pairs[int(order[place])]
 
 
 @dataclass
@@ -153,11 +154,12 @@ def train(
 def start(network: UNet, recipe: Recipe, folder: Path, device: torch.device) -> State:
     """A fresh state on the device, or the saved one."""
     torch.manual_seed(recipe.seed)
-    network = network.to(device, memory_format=torch.channels_last).train()
-    decay, plain = [], []
+    network = network.to(device).to(memory_format=torch.channels_last).train()
+    decay: list[Tensor] = []
+    plain: list[Tensor] = []
     for parameter in network.parameters():
         (decay if parameter.ndim > 1 else plain).append(parameter)
-    groups = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     state = State(network, copy.deepcopy(network).eval(), optimizer)
     if (folder / "state.pt").exists():

@@ -29,4 +29,5 @@ def configure_logging(*, form: Literal["text", "json"], level: int) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if form == "json" else text)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("celery").setLevel(max(level, logging.WARNING))
+    for chatty in ("celery", "kombu", "PIL"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

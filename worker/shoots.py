@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+PRESET = "preset.toml"
+"""A file of this name in a shoot's folder overrides the default preset."""
+
 _NUMBER = re.compile(r"^(?P<shoot>.*?)[ _-]*(?P<number>\d{1,4})$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
 

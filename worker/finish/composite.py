@@ -60,7 +60,8 @@ def _shade(backdrop: Pixels, light: Floats) -> Pixels:
     dark = backdrop[top : top + height, left : left + width]
     part = light[top : top + height, left : left + width]
     # A shadow is a gradient too. Its grain fades in with it, so that no border of grain shows.
-    part = part + np.minimum(16 * (1 - part), 1) * grain(height, width) * np.float32(1 / 255)
+    one_step = np.float32(1 / max(16.0, *cv2.mean(dark)[:3]))
+    part = part + np.minimum(16 * (1 - part), 1) * grain(height, width) * one_step
     cv2.multiply(dark, cv2.merge([part, part, part]), dst=dark, dtype=cv2.CV_8U)
     return backdrop
 

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from unet_core.images import PHOTO_SUFFIXES
 from worker.errors import FolderError
-from worker.shoots import Source
+from worker.shoots import PRESET, Source
 
 IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
 IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
 READY = ".ready"
-PRESET = "preset.toml"
 
 
 @dataclass
@@ -106,16 +105,13 @@ def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot)
 
 
 def _take(entry: os.DirEntry[str], path: str, snapshot: Snapshot) -> None:
-    if Path(entry.name).suffix.lower().removeprefix(".") not in _SUFFIXES or not entry.is_file():
+    if Path(entry.name).suffix.lower() not in PHOTO_SUFFIXES or not entry.is_file():
         return
     try:
         stat = entry.stat()
     except OSError:
         return  # it went away between listing and looking
     snapshot.sources[path] = Source(path, stat.st_size, stat.st_mtime_ns)
-
-
-_SUFFIXES = frozenset(suffix.removeprefix(".") for suffix in PHOTO_SUFFIXES)
 
 
 @dataclass

@@ -21,12 +21,12 @@ from unet_core.images import check_complete
 from worker.errors import CycloramaError, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.plan import Decision, Rules, Stage, decide, missing
-from worker.intake.scan import PRESET, Rest, Snapshot, look
+from worker.intake.scan import Rest, Snapshot, look
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.outbox.places import Places
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
-from worker.shoots import Shoot, Source, group
+from worker.shoots import PRESET, Shoot, Source, group
 
 log = logging.getLogger(__name__)
 

@@ -136,19 +136,19 @@ def _encode(
 ) -> dict[str, tuple[str, bytes]]:
     """Kind → (path in the shoot's folder, bytes)."""
     output = preset.output
-    carried = {"icc": photo.icc, "exif": photo.exif}
+    icc, exif = photo.icc, photo.exif
     if output.format == "jpeg":
-        picture = encode_jpeg(composite, quality=output.quality, **carried)
+        picture = encode_jpeg(composite, quality=output.quality, icc=icc, exif=exif)
     elif output.format == "webp":
-        picture = encode_webp(composite, quality=output.quality, **carried)
+        picture = encode_webp(composite, quality=output.quality, icc=icc, exif=exif)
     else:
-        picture = encode_png(composite, **carried)
+        picture = encode_png(composite, icc=icc, exif=exif)
     files = {
         "composite": (name + SUFFIX[output.format], picture),
         "mask": (f"masks/{name}.png", encode_mask(alpha)),
     }
     if cutout is not None:
-        files["cutout"] = (f"cutouts/{name}.png", encode_png(cutout, **carried))
+        files["cutout"] = (f"cutouts/{name}.png", encode_png(cutout, icc=icc, exif=exif))
     return files
 
 

@@ -21,7 +21,6 @@ from redis.exceptions import RedisError
 from unet_core.segment import Segmenter
 from worker.errors import CycloramaError, LeaseLost, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
-from worker.intake.scan import PRESET
 from worker.line.batcher import Batcher
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
@@ -36,7 +35,7 @@ from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Lease, Leases, Note
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import Frame
+from worker.shoots import PRESET, Frame
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
 
 from worker.line.pipeline import Line
 from worker.queue.app import QUEUE, TASK
@@ -17,7 +19,10 @@ def serve(app: Celery, line: Line, *, jobs: int, name: str) -> int:
         line.handle(payload)
 
     app.task(name=TASK)(shoot)
+    # Celery warns root of pickled messages; only JSON is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
+        loglevel="INFO",
         pool="threads",
         concurrency=jobs,
         queues=[QUEUE],

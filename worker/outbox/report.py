@@ -55,7 +55,7 @@ def contact_sheet(
     tiles = [_Tile.of(frame, layout) for frame in frames]
     rows = [tiles[i : i + layout.columns] for i in range(0, len(tiles), layout.columns)]
     heights = [layout.row_height(max(tile.lines_below for tile in row)) for row in rows]
-    sheet = Image.new("RGB", (width, layout.header + sum(heights) + layout.gap), _PAPER)
+    sheet = Image.new("RGB", (width, layout.header + sum(heights)), _PAPER)
     _draw_header(sheet, layout, (title, subtitle, _summary(tiles)))
     top = layout.header
     for row, height in zip(rows, heights, strict=True):

@@ -50,7 +50,7 @@ def send(app: Celery, message: JobMessage) -> None:
 
 def queue_length(redis: Redis) -> int:
     """Messages that no worker has taken yet."""
-    return int(redis.llen(QUEUE))  # type: ignore[arg-type]
+    return int(redis.llen(QUEUE))
 
 
 def connect(broker_url: str) -> Redis:

@@ -68,7 +68,7 @@ class EmbeddedRedis:
     def stop(self) -> None:
         """Saves and ends the server; waits until it is gone."""
         with contextlib.suppress(RedisError, OSError), self._client() as client:
-            client.shutdown(nosave=False)  # type: ignore[no-untyped-call]
+            client.shutdown(nosave=False)
         deadline = time.monotonic() + START_SECONDS
         while self._answers() and time.monotonic() < deadline:
             time.sleep(0.02)

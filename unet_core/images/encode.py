@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from unet_core.image_errors import ImageTooLarge
+from unet_core.images.errors import ImageTooLarge
 
 Pixels = npt.NDArray[np.uint8]
 

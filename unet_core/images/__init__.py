@@ -6,7 +6,7 @@ torch, so that the watcher can use ``check_complete``.
 
     path ─ read once ─ sniff ─ header: size ─ whole? ─ decode ─ upright ─ RGB + alpha + ICC + EXIF
 
-What can go wrong (drawn with its codes in ``image_errors``):
+What can go wrong (drawn with its codes in ``errors``):
 
     ImageError
     ├── UnreadableImage
@@ -24,10 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from unet_core.camera_raw import develop
-from unet_core.colour_profiles import fitting_rgb_profile, is_srgb, to_srgb
-from unet_core.encode import encode_jpeg, encode_mask, encode_png, encode_webp
-from unet_core.image_errors import (
+from unet_core.images.encode import encode_jpeg, encode_mask, encode_png, encode_webp
+from unet_core.images.errors import (
     ImageError,
     ImageTooLarge,
     ImageTooSmall,
@@ -36,15 +34,17 @@ from unet_core.image_errors import (
     shown,
     unsupported,
 )
-from unet_core.image_files import (
+from unet_core.images.files import (
     ImageFile,
     check_pixels,
     decode_errors,
     open_header,
     read_image_file,
 )
-from unet_core.image_kinds import PHOTO_SUFFIXES, Kind
-from unet_core.tiff_directory import upright_exif
+from unet_core.images.kinds import PHOTO_SUFFIXES, Kind
+from unet_core.images.profiles import fitting_rgb_profile, is_srgb, to_srgb
+from unet_core.images.raw import develop
+from unet_core.images.tiff import upright_exif
 
 __all__ = [
     "PHOTO_SUFFIXES",

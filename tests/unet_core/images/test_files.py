@@ -148,6 +148,13 @@ def test_a_png_with_one_flipped_bit_in_its_pixels_is_corrupt(tmp_path: Path) -> 
     assert error_of(tmp_path / "a.png", bytes(data)).code == "corrupt"
 
 
+def test_a_jpeg_whose_scan_never_ends_is_truncated_although_its_size_is_right(
+    tmp_path: Path,
+) -> None:
+    data = encoded("JPEG")
+    assert error_of(tmp_path / "a.jpg", data[:-600] + b"\x55" * 600).code == "truncated"
+
+
 def test_a_jpeg_with_restart_marks_and_a_thumbnail_is_whole(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a thumbnail: \xff\xd9"

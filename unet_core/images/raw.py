@@ -6,8 +6,8 @@ import io
 
 from PIL import Image
 
-from unet_core.image_errors import UnsupportedImage, shown
-from unet_core.image_files import ImageFile, check_pixels
+from unet_core.images.errors import UnsupportedImage, shown
+from unet_core.images.files import ImageFile, check_pixels
 
 
 def develop(file: ImageFile, *, max_pixels: int) -> Image.Image:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from unet_core import images
-from unet_core.image_kinds import Kind, sniff
-from unet_core.tiff_directory import upright_exif
+from unet_core.images.kinds import Kind, sniff
+from unet_core.images.tiff import upright_exif
 
 SHORT, LONG, RATIONAL, BYTE, ASCII, SRATIONAL = 3, 4, 5, 1, 2, 10
 LETTERS = {SHORT: "H", LONG: "I", RATIONAL: "I", BYTE: "B", ASCII: "B", SRATIONAL: "i"}
@@ -163,3 +163,13 @@ def test_upright_exif_accepts_a_block_without_its_mark() -> None:
     exif = exif_with_thumbnail(after=b"")
     assert upright_exif(exif.removeprefix(b"Exif\0\0")) == upright_exif(exif)
     assert upright_exif(b"Exif\0\0nonsense") is None
+
+
+def test_a_thumbnail_that_points_into_the_tags_is_only_unlinked() -> None:
+    exif = bytearray(exif_with_thumbnail(after=b""))
+    exif[6 + 38 + 2 + 8 : 6 + 38 + 2 + 12] = struct.pack("<I", 10)  # would wipe IFD0
+    upright = upright_exif(bytes(exif))
+    assert upright is not None
+    loaded = Image.Exif()
+    loaded.load(upright)
+    assert dict(loaded) == {272: "X1", 274: 1}

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from PIL import features
 
-from unet_core.tiff_directory import is_camera_raw
+from unet_core.images.tiff import is_camera_raw
 
 HEAD_BYTES = 4096
 """As much of a file as ``sniff`` needs to tell a picture from anything else."""

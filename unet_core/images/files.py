@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from PIL import Image, UnidentifiedImageError
 
-from unet_core.image_errors import (
+from unet_core.images.errors import (
     ImageError,
     ImageTooLarge,
     UnreadableImage,
@@ -28,8 +28,8 @@ from unet_core.image_errors import (
     truncated,
     unsupported,
 )
-from unet_core.image_kinds import HEAD_BYTES, Kind, may_become_image, sniff, unsupported_name
-from unet_core.image_wholeness import ends_in_zeros, file_state
+from unet_core.images.kinds import HEAD_BYTES, Kind, may_become_image, sniff, unsupported_name
+from unet_core.images.wholeness import ends_in_zeros, file_state
 
 # Pillow's own limit is one global number that warns at half of it and raises another error tree.
 # Every open in this package goes through ``open_header``, whose callers check the size first.

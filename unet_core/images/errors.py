@@ -10,8 +10,6 @@
 The words after the colons are the stable values of ``ImageError.code``.
 """
 
-# ruff: noqa: N818 — the names say what is wrong with the photo; "Error" would add nothing.
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Callable
 from typing import Literal
 
-from unet_core.image_kinds import Kind
-from unet_core.tiff_directory import reaches_beyond_end
+from unet_core.images.kinds import Kind
+from unet_core.images.tiff import reaches_beyond_end
 
 State = Literal["whole", "truncated", "corrupt"]
 

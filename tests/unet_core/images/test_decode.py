@@ -1,4 +1,4 @@
-"""What ``decode`` and ``read_mask`` make of every odd form of a good picture."""
+"""What ``decode`` makes of every odd form of a good picture."""
 
 from __future__ import annotations
 
@@ -248,74 +248,6 @@ def test_photo_suffixes_are_lower_case_with_their_dot(suffix: str) -> None:
     assert suffix in images.PHOTO_SUFFIXES
     assert all(each == each.lower() and each[0] == "." for each in images.PHOTO_SUFFIXES)
     assert not {".txt", ".part", ".toml", ""} & images.PHOTO_SUFFIXES
-
-
-# ---- masks
-
-
-BITS = picture()[..., 0] > 99
-
-
-@pytest.mark.parametrize(
-    "palette", [[0, 0, 0, 255, 255, 255], [0, 0, 0, 1, 1, 1], [0, 0, 0, 128, 0, 0], [7, 7, 7] * 2]
-)
-@pytest.mark.parametrize("form", ["GIF", "PNG"])
-def test_a_palette_mask_of_zeros_and_ones_becomes_0_and_255(
-    tmp_path: Path, form: str, palette: list[int]
-) -> None:
-    image = Image.fromarray(BITS.astype(np.uint8), "P")
-    image.putpalette(palette)
-    # optimize=False keeps Pillow from renumbering the palette.
-    path = write(tmp_path / "a_mask.gif", image, form, optimize=False)
-    np.testing.assert_array_equal(images.read_mask(path), BITS * 255)
-
-
-def test_a_black_and_white_palette_is_believed_even_when_white_comes_first(tmp_path: Path) -> None:
-    image = Image.fromarray((~BITS).astype(np.uint8), "P")
-    image.putpalette([255, 255, 255, 0, 0, 0])
-    np.testing.assert_array_equal(images.read_mask(write(tmp_path / "a", image)), BITS * 255)
-
-
-def test_one_bit_and_label_masks_become_0_and_255(tmp_path: Path) -> None:
-    for stored in (BITS, BITS.astype(np.uint8), BITS * np.uint8(255)):
-        path = write(tmp_path / "a.png", Image.fromarray(stored))
-        np.testing.assert_array_equal(images.read_mask(path), BITS * 255)
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_soft_grey_mask_keeps_every_value(tmp_path: Path, mode: str) -> None:
-    soft = picture()[..., 0]
-    path = write(tmp_path / "a.png", Image.fromarray(soft).convert(mode))
-    np.testing.assert_array_equal(images.read_mask(path), soft)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_a_mask_with_transparency_is_its_alpha(tmp_path: Path, mode: str) -> None:
-    image = Image.fromarray(picture()).convert(mode)
-    image.putalpha(Image.fromarray(picture()[..., 2]))
-    mask = images.read_mask(write(tmp_path / "a.png", image))
-    np.testing.assert_array_equal(mask, picture()[..., 2])
-
-
-def test_a_mask_with_opaque_alpha_is_its_luminance(tmp_path: Path) -> None:
-    soft = picture()[..., 0]
-    path = write(tmp_path / "a.png", Image.fromarray(soft).convert("RGBA"))
-    np.testing.assert_array_equal(images.read_mask(path), soft)
-
-
-def test_a_sixteen_bit_mask_is_scaled(tmp_path: Path) -> None:
-    deep = np.linspace(0, 65535, 32 * 48).astype(np.uint16).reshape(32, 48)
-    np.testing.assert_array_equal(
-        images.read_mask(write(tmp_path / "a.png", Image.fromarray(deep))), deep >> 8
-    )
-
-
-def test_an_empty_mask_stays_empty(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.png", np.zeros((20, 30), np.uint8))
-    np.testing.assert_array_equal(images.read_mask(path), np.zeros((20, 30), np.uint8))
-
-
-# ---- sizes
 
 
 def header_only_png(width: int, height: int) -> bytes:

@@ -1,0 +1,106 @@
+"""The line in one go, for a first look: renders a shoot (or takes photos), runs it, says what
+to open. Everything lies in .demo/; started by scripts/demo."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from unet_core.booth import Booth, write_shoot
+from unet_core.images import PHOTO_SUFFIXES
+
+console = Console()
+ROOT = Path(__file__).parent.parent / ".demo"
+
+
+def main() -> int:
+    """Exit code of the line: 0 when every frame is done, 1 when one failed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("photos", nargs="*", type=Path, help="folders or files of your own")
+    parser.add_argument("--preset", help="name of a preset or a .toml file")
+    parser.add_argument("--seed", type=int, default=7, help="which car is rendered")
+    parser.add_argument("--width", type=int, default=960, help="of rendered photos, in pixels")
+    options = parser.parse_args()
+    name = "own" if options.photos else f"rendered-{options.seed}-{options.width}"
+    inbox, outbox = ROOT / name / "inbox", ROOT / name / "outbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    if options.photos:
+        if missing := [path for path in options.photos if not path.exists()]:
+            console.print(f"{missing[0]} is not there", style="red")
+            return 2
+        take_over(options.photos, inbox)
+    else:
+        render(inbox / f"car-{options.seed}", seed=options.seed, width=options.width)
+    command = [sys.executable, "-m", "worker.cli", "run", "--once"]
+    command += ["--inbox", str(inbox), "--outbox", str(outbox)]
+    command += ["--preset", options.preset] if options.preset else []
+    console.print(f"Running: cyclorama {' '.join(command[3:])}")
+    code = subprocess.run(command, env=environment(), check=False).returncode
+    tell(inbox, outbox)
+    return code
+
+
+def render(folder: Path, *, seed: int, width: int) -> None:
+    """A rendered shoot of 16 angles, unless it is there from last time."""
+    booth = Booth(seed=seed, width=width, height=width * 2 // 3)
+    if len(list(folder.glob("*.jpg"))) == booth.angles:
+        console.print(f"The rendered shoot is there from last time: {folder}")
+        return
+    console.print(f"Rendering a car from {booth.angles} angles …")
+    part = folder.with_name(f".{folder.name}")  # the line passes over dot folders
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    with Progress(console=console) as bar:
+        task = bar.add_task("rendering", total=booth.angles)
+        write_shoot(booth, part, name=folder.name, on_frame=lambda *_: bar.advance(task))
+    part.rename(folder)
+
+
+def take_over(photos: list[Path], inbox: Path) -> None:
+    """Copies photos into the inbox: a folder as a shoot, loose files as they are."""
+    for path in photos:
+        target = inbox / path.resolve().name
+        console.print(f"Copying {path} to {target}")
+        if path.is_dir():
+            for photo in sorted(found(path)):
+                copy(photo, target / photo.name)
+        else:
+            copy(path, target)
+
+
+def found(folder: Path) -> Iterator[Path]:
+    """The photos directly in a folder."""
+    for path in folder.iterdir():
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            yield path
+
+
+def copy(photo: Path, target: Path) -> None:
+    """Copies a photo with its times, so that an unchanged one is not done again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(photo, target)
+
+
+def environment() -> dict[str, str]:
+    """Ours, with a state folder of the demo's own."""
+    return os.environ | {"CYCLORAMA_STATE": str(ROOT / "state")}
+
+
+def tell(inbox: Path, outbox: Path) -> None:
+    """What to open."""
+    console.print(f"\nPhotos:   {inbox}\nFinished: {outbox}\n\nOpen:")
+    for shoot in sorted(path.parent for path in outbox.glob("*/manifest.json")):
+        console.print(f"  {shoot / 'spin.html'}  (drag to turn the car)", highlight=False)
+        console.print(f"  {shoot / 'contact-sheet.jpg'}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
