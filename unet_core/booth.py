@@ -103,11 +103,11 @@ class Booth:
         """
         layers = self._layers(angle)
         alpha = np.rint(layers.alpha * 255).astype(np.uint8)
-        share = alpha.astype(np.float32)[..., None] / 255
-        image = layers.foreground * share + layers.background * (1 - share)
-        image = self._develop(image * 255, angle)
+        share = alpha[..., None] / np.float32(255)
+        mixed = layers.foreground * share + layers.background * (1 - share)
         foreground = _bytes(layers.foreground * 255)
         foreground[alpha == 0] = 0
+        image = self._develop(mixed * 255, angle)
         return RenderedFrame(angle, image, alpha, foreground, self._plate.copy())
 
     def background(self, angle: int) -> Picture:

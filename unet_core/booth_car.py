@@ -241,7 +241,7 @@ class Car:
         if s.style == "coupe":
             return s.tail_x + 0.13, s.rear_z - s.deck_drop + 0.10
         back = s.rear_x + (s.height - s.rear_z - 0.08) / math.tan(s.rear_angle)
-        return back + 0.05, s.height - 0.035 * (back - self.roof_x) ** 2 - 0.06
+        return back + 0.05, s.height - 0.035 * (back - self.roof_x) ** 2 - 0.085
 
     def _antenna(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         s = self.shape

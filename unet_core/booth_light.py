@@ -68,7 +68,8 @@ def shade(
     colour = diffuse + tinted * image * clear + surface.glow.unsqueeze(1)
     glass = torch.nonzero(material == GLASS).squeeze(1)
     if glass.numel():
-        through = _through(coat, tuple(v[glass] for v in (x, y, z)), tuple(v[glass] for v in ray))
+        pane = (x[glass], y[glass], z[glass])
+        through = _through(coat, pane, (ray[0][glass], ray[1][glass], ray[2][glass]))
         seen = through.unsqueeze(1) * behind[glass]
         colour[glass] = colour[glass] + (1 - share[glass]) * seen
     return colour
@@ -150,7 +151,7 @@ class FloorShadow:
     cone tracing; a frame then only weighs the maps by how bright the booth is that way.
     """
 
-    STEP = 0.035
+    STEP = 0.05
     MARGIN = 1.5
 
     def __init__(self, car: Car, stage: Stage) -> None:

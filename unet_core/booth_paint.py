@@ -73,7 +73,8 @@ def draw_finish(rng: np.random.Generator, *, paint: Colour | None, wall: Colour)
     colour, metallic = PAINTS[names[int(rng.choice(len(names), p=weights / weights.sum()))]]
     jitter = rng.uniform(0.85, 1.15, 3)
     chance = rng.random(6)
-    colour = tuple(float(min(0.85, c * j)) for c, j in zip(colour, jitter, strict=True))
+    red, green, blue = (float(min(0.85, c * j)) for c, j in zip(colour, jitter, strict=True))
+    colour = (red, green, blue)
     if chance[0] < 0.12:
         colour, metallic = wall, 0.0
     rim = [(0.60, 0.61, 0.63), (0.42, 0.43, 0.45), (0.03, 0.03, 0.032)][int(rng.choice(3))]
@@ -211,8 +212,8 @@ class Coat:
         half = s.half_width
         upright = s.style in ("hatch", "suv", "van", "pickup", "wagon")
         lamp_z = s.cowl_z - (0.14 if upright else 0.13)
-        tall, wide = (0.13, 0.20) if upright else (0.075, 0.36)
-        across = (side - (0.98 - wide / 2) * half) / (wide * half)
+        tall, middle, wide = (0.13, 0.83, 0.19) if upright else (0.075, 0.74, 0.32)
+        across = (side - middle * half) / (wide * half)
         lamp = across.abs().pow(4) + ((z - lamp_z) / tall).abs().pow(4) < 1
         face = where & (x < s.tail_x + 0.34)
         material[face & lamp] = TAIL

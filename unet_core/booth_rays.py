@@ -102,6 +102,39 @@ class March:
     grazed: Tensor
 
 
+@dataclass
+class _Walk:
+    """Rays on their way; every tensor is (N,)."""
+
+    index: Tensor
+    direction: Rays
+    end: Tensor
+    reach: Tensor
+    safe: Tensor
+    clear: Tensor  # 1 until something comes within the cone, then 0
+    passed: Tensor
+
+    def stride(self, field: Field, origin: Vector, cone: float) -> Tensor:
+        """Walk on by the distance to the surface, and return that distance."""
+        t = self.reach
+        x, y, z = (d * t + o for d, o in zip(self.direction, origin, strict=True))
+        distance = field(x, y, z)
+        away = distance >= t * cone
+        self.passed |= away & (self.clear == 0)
+        self.clear *= away
+        self.safe.lerp_(t, self.clear)
+        self.reach = t + distance
+        return distance
+
+    def take(self, which: Tensor) -> _Walk:
+        """Only the rays at positions `which`."""
+        x, y, z = self.direction
+        return _Walk(
+            self.index[which], (x[which], y[which], z[which]), self.end[which], self.reach[which],
+            self.safe[which], self.clear[which], self.passed[which],
+        )  # fmt: skip
+
+
 def march(
     field: Field, origin: Vector, rays: Rays, span: tuple[Tensor, Tensor], *, cone: float
 ) -> March:
@@ -114,62 +147,61 @@ def march(
         span: metres at which each ray starts and gives up, (N,) each.
         cone: half-width of a pixel's cone for each metre of reach.
     """
-    parts = [
-        _march_some(field, origin, tuple(axis[i : i + _CHUNK] for axis in rays), near, far, cone)
-        for i, near, far in zip(
-            range(0, rays[0].numel(), _CHUNK), span[0].split(_CHUNK), span[1].split(_CHUNK),
-            strict=True,
-        )
-    ]  # fmt: skip
-    return March(
-        torch.cat([part.hit for part in parts]),
-        torch.cat([part.reach for part in parts]),
-        torch.cat([part.safe for part in parts]),
-        torch.cat([part.grazed for part in parts]),
-    )
+    near, far = span
+    nothing = torch.zeros_like(near, dtype=torch.bool)
+    result = March(nothing, near.clone(), near.clone(), nothing.clone())
+    slow = []
+    for live in torch.split(torch.nonzero(near < far).squeeze(1), _CHUNK):  # type: ignore[no-untyped-call]
+        start, direction = near[live], (rays[0][live], rays[1][live], rays[2][live])
+        clear, passed = torch.ones_like(start), torch.zeros_like(live, dtype=torch.bool)
+        walk = _Walk(live, direction, far[live], start, start.clone(), clear, passed)
+        slow.append(_walk(field, origin, walk, result, (cone, _ROUNDS)))
+    # The few rays that graze a long surface need many small strides: walk them all together.
+    for walk in _merged(slow):
+        walk = _walk(field, origin, walk, result, (cone, _SLOW_ROUNDS))
+        result.hit[walk.index], result.reach[walk.index] = True, walk.reach
+        result.safe[walk.index], result.grazed[walk.index] = walk.safe, True
+    return result
 
 
-_TOUCH = 2e-4
-_ROUNDS, _STRIDES = 24, 4
+_TOUCH = 0.005  # as a share of the cone: a ray this near to the surface has met it
+_STRIDES, _ROUNDS, _SLOW_ROUNDS = 4, 10, 60
 _CHUNK = 32768  # rays whose working set stays in a core's cache
 
 
-def _march_some(
-    field: Field, origin: Vector, rays: tuple[Tensor, ...], near: Tensor, far: Tensor, cone: float
-) -> March:
-    reach, safe = near.clone(), near.clone()
-    hit = torch.zeros_like(near, dtype=torch.bool)
-    grazed = hit.clone()
-    live = torch.nonzero(near < far).squeeze(1)
-    t, start, end = near[live], near[live], far[live]
-    dx, dy, dz = (axis[live] for axis in rays)
-    clear = torch.ones_like(t)  # 1 until something comes within the cone
-    passed = torch.zeros_like(t, dtype=torch.bool)
-    distance = t
-    for _ in range(_ROUNDS):
-        if live.numel() == 0:
+def _walk(
+    field: Field, origin: Vector, walk: _Walk, result: March, effort: tuple[float, int]
+) -> _Walk:
+    """Walk `effort[1]` rounds with the cone `effort[0]`, note in `result` the rays that end, and
+    return the others."""
+    cone, rounds = effort
+    for _ in range(rounds):
+        if walk.index.numel() == 0:
             break
         # A ray that has arrived stays where it is, so that a few strides need no book-keeping.
         for _ in range(_STRIDES):
-            distance = field(dx * t + origin[0], dy * t + origin[1], dz * t + origin[2])
-            away = distance >= t * cone
-            passed |= away & (clear == 0)
-            clear *= away
-            start.lerp_(t, clear)
-            t = t + distance
-        arrived = distance < _TOUCH
-        done = arrived | (t >= end)
-        ended = torch.nonzero(done).squeeze(1)
-        where = live[ended]
-        hit[where], reach[where], safe[where] = arrived[ended], t[ended], start[ended]
-        grazed[where] = passed[ended] | ((clear[ended] == 0) & ~arrived[ended])
-        keep = torch.nonzero(~done).squeeze(1)
-        live, t, start, end, clear = live[keep], t[keep], start[keep], end[keep], clear[keep]
-        dx, dy, dz, passed = dx[keep], dy[keep], dz[keep], passed[keep]
-        distance = distance[keep]
-    # Rays that ran out of strides crawl along a surface: those that nearly touch it have met it.
-    hit[live], reach[live], safe[live], grazed[live] = distance < 4 * _TOUCH, t, start, True
-    return March(hit, reach, safe, grazed)
+            distance = walk.stride(field, origin, cone)
+        arrived = distance < walk.reach * (cone * _TOUCH)
+        done = arrived | (walk.reach >= walk.end)
+        ended = walk.take(torch.nonzero(done).squeeze(1))
+        met = arrived[done]
+        result.hit[ended.index], result.reach[ended.index] = met, ended.reach
+        result.safe[ended.index] = ended.safe
+        result.grazed[ended.index] = ended.passed | ((ended.clear == 0) & ~met)
+        walk = walk.take(torch.nonzero(~done).squeeze(1))
+    return walk
+
+
+def _merged(walks: list[_Walk]) -> list[_Walk]:
+    """The rays of all walks as one, in a list; none if there are none."""
+    if not any(walk.index.numel() for walk in walks):
+        return []
+    x, y, z = (torch.cat([walk.direction[axis] for walk in walks]) for axis in range(3))
+    joined = {
+        name: torch.cat([getattr(walk, name) for walk in walks])
+        for name in ("index", "end", "reach", "safe", "clear", "passed")
+    }
+    return [_Walk(direction=(x, y, z), **joined)]
 
 
 def normals(field: Field, x: Tensor, y: Tensor, z: Tensor, *, step: float = 4e-3) -> Rays:

@@ -47,7 +47,8 @@ class Scene:
         self.columns, self.rows = columns.flatten(), rows.flatten()
         self.rays = camera.rays(self.columns, self.rows)
         self.reach = self._wall_reach()
-        self.floor = tuple(r * self.reach + o for r, o in zip(self.rays, stage.eye, strict=True))
+        x, y, z = (r * self.reach + o for r, o in zip(self.rays, stage.eye, strict=True))
+        self.floor = (x, y, z)
         blur = self.reach * camera.pixel_angle * 0.5
         # A floor seen at a slant: its pixels are long, lines on it must be that wide to be seen.
         slant = blur / (-self.rays[2]).clamp(min=0.08).sqrt()
@@ -73,7 +74,7 @@ class Scene:
         return picture
 
     def _wall_reach(self) -> Tensor:
-        """Metres to the bare booth for each pixel; smooth, so that a quarter of the size will do."""
+        """Metres to the bare booth for each pixel: smooth, so a quarter of the size will do."""
         camera, quarter = self.camera, 4
         height, width = -(-camera.height // quarter) + 1, -(-camera.width // quarter) + 1
         rows, columns = torch.meshgrid(
@@ -170,11 +171,13 @@ class Scene:
             return alpha, colour
         colour[hit] = self._shade(heading, hit, local, walked.reach[hit], behind, hit)
         outline, inside = self._edges(walked.hit, walked.grazed, colour)
-        safe = self._safe_start(walked.safe, walked.hit | walked.grazed, span)
-        for pixels, samples in ((outline, self.outline_samples), (inside, INSIDE_SAMPLES)):
-            if pixels.numel():
-                cover, mean = self._supersample(heading, pixels, samples, safe[pixels], behind)
-                alpha[pixels], colour[pixels] = cover, mean
+        safe = walked.safe
+        cover, mean = self._supersample(heading, inside, INSIDE_SAMPLES, safe, behind)
+        alpha[inside], colour[inside] = cover, mean
+        # Where a ray found a gap, the outline runs after all.
+        outline = torch.cat([outline, inside[cover < 1]])
+        cover, mean = self._supersample(heading, outline, self.outline_samples, safe, behind)
+        alpha[outline], colour[outline] = cover, mean
         return alpha, colour
 
     def _shade(
@@ -194,18 +197,12 @@ class Scene:
         shape = (self.camera.height, self.camera.width)
         cover = covered.reshape(shape).numpy().astype(np.uint8)
         kernel = np.ones((3, 3), np.uint8)
-        rim = cv2.dilate(cover, kernel) != cv2.erode(cover, kernel)
+        rim = (cover > 0) & (cv2.erode(cover, kernel) == 0)
         outline = rim | grazed.reshape(shape).numpy()
         seen = colour.reshape(*shape, 3).numpy()
         contrast = (cv2.dilate(seen, kernel) - cv2.erode(seen, kernel)).max(axis=2)
         inside = (contrast > 0.10) & (cover > 0) & ~outline
         return _indices(outline), _indices(inside)
-
-    def _safe_start(self, safe: Tensor, met: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-        """Metres at which any ray of a pixel may start: no farther than its neighbours' rays."""
-        shape = (self.camera.height, self.camera.width)
-        start = torch.where(met, safe, torch.minimum(span[0], span[1])).reshape(shape).numpy()
-        return torch.from_numpy(cv2.erode(start, np.ones((3, 3), np.uint8))).flatten()
 
     def _supersample(
         self, heading: float, pixels: Tensor, samples: int, start: Tensor, behind: Tensor
@@ -223,9 +220,8 @@ class Scene:
         origin = turn_vector(self.stage.eye, -heading)
         local = (*turn(rays[0], rays[1], -heading), rays[2])
         near, far = box_span(origin, local, car.box_low, car.box_high)
-        near = torch.maximum(near, start.repeat_interleave(samples))
-        cone = self.camera.pixel_angle * 0.1
-        walked = march(car.distance, origin, local, (near, far), cone=cone)
+        near = torch.maximum(near, start[owner])
+        walked = march(car.distance, origin, local, (near, far), cone=self.camera.pixel_angle)
         hit = torch.nonzero(walked.hit).squeeze(1)
         total = torch.zeros(len(owner), 3)
         if hit.numel():

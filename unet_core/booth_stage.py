@@ -18,6 +18,9 @@ from unet_core.booth_rays import Camera, Rays, Vector
 Colour = tuple[float, float, float]
 """Linear RGB, 0..1."""
 
+Scuff = tuple[float, float, float, float, float]
+"""A mark on the floor: x, y, its extent dx, dy, and how much darker it is (0..1)."""
+
 
 @dataclass(frozen=True)
 class Lamp:
@@ -47,7 +50,7 @@ class Stage:
     disc_tone: float
     disc_line: float
     seams: tuple[tuple[float, float], ...]  # (x, darkening) of upright panel seams
-    scuffs: tuple[tuple[float, float, float, float, float], ...]  # x, y, dx, dy, darkening
+    scuffs: tuple[Scuff, ...]
     mirror: float  # share of light that the floor reflects like a mirror
     vignette: float
     gain: float
@@ -221,10 +224,7 @@ def draw_stage(
     eye_z = float(rng.uniform(1.15, 1.5))
     lamps = _draw_lamps(rng, ceiling)
     seams = [(float(rng.uniform(-4, 4)), float(rng.uniform(0.03, 0.12))) for _ in range(4)]
-    scuffs = [
-        (*(float(v) for v in rng.uniform((-4, -3, -0.5, -0.3), (4, 3, 0.5, 0.3))), 0.06)
-        for _ in range(9)
-    ]
+    scuffs = [_draw_scuff(rng) for _ in range(9)]
     chance = rng.random(4)
     return Stage(
         wall=chosen,
@@ -248,6 +248,11 @@ def draw_stage(
         target=(float(rng.uniform(-0.08, 0.08)), 0.0, float(rng.uniform(0.62, 0.80))),
         focal=fill_share * distance / span,
     )
+
+
+def _draw_scuff(rng: np.random.Generator) -> Scuff:
+    x, y, dx, dy = (float(v) for v in rng.uniform((-4, -3, -0.5, -0.3), (4, 3, 0.5, 0.3)))
+    return x, y, dx, dy, 0.06
 
 
 def _draw_wall(rng: np.random.Generator) -> Colour:

@@ -102,6 +102,10 @@ def read_settings(**overrides: Any) -> Settings:
         raise SettingsError("; ".join(_sentence(dict(row)) for row in error.errors())) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{config_file()} or .env is not UTF-8 text ({error.reason})", cure="Save it as UTF-8"
+        ) from error
 
 
 def _refuse_unknown_variables() -> None:

@@ -17,6 +17,8 @@ PRESET = "preset.toml"
 
 _NUMBER = re.compile(r"^(?P<shoot>.*?)[ _-]*(?P<number>\d{1,4})$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
+_NAME_BYTES = 230
+"""Of a stem at most: a file system takes 255, and a mark and a suffix may follow."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     names = {}
     for path in paths:
         pure = PurePosixPath(path)
-        name = pure.stem
+        name = stem = _cut(pure.stem)
         if _folded(name) in taken:
-            name = f"{pure.stem}-{pure.suffix.removeprefix('.').lower()}"
+            name = f"{stem}-{pure.suffix.removeprefix('.').lower()}"
         base, count = name, 2
         while _folded(name) in taken:
             name, count = f"{base}-{count}", count + 1
@@ -110,4 +112,8 @@ def _angle(source: Source, place: int) -> int:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _cut(stem: str) -> str:
+    return stem.encode()[:_NAME_BYTES].decode(errors="ignore")

@@ -25,6 +25,7 @@ from worker.finish.presets import (
 
 _SMALLEST_SIDE = 64
 """A picture with a shorter side is an icon, or broken; enlarged, it would be a blur."""
+_STRIP = 256  # rows; as high as the grain's pattern, so that it shows no seams
 _CACHE_BYTES = 256 * 1024 * 1024
 
 Pixels = NDArray[np.uint8]
@@ -75,22 +76,27 @@ def _flat(backdrop: ColourBackdrop, size: tuple[int, int]) -> Pixels:
 def _studio(backdrop: GradientBackdrop, size: tuple[int, int]) -> Pixels:
     """Wall and floor without a corner, lit from above: a wash on the wall, a pool on the floor."""
     width, height = size
-    horizon = backdrop.horizon
     x = (np.arange(width, dtype=np.float32) + 0.5)[None, :] / np.float32(width) - 0.5  # (1, W)
     y = (np.arange(height, dtype=np.float32) + 0.5)[:, None] / np.float32(height)  # (H, 1)
+    # In strips: as one piece, the floats of a 24-megapixel frame would take a gigabyte.
+    strips = [_lit(backdrop, x, y[top : top + _STRIP]) for top in range(0, height, _STRIP)]
+    return np.concatenate(strips)
 
+
+def _lit(backdrop: GradientBackdrop, x: Floats, y: Floats) -> Pixels:
+    """The studio at (x, y), in parts of width from the middle and of height from the top."""
+    horizon = backdrop.horizon
     wall, floor = _ease(y / horizon), _ease((y - horizon) / (1 - horizon))
-    down = (0.5 * wall + 0.5 * floor)[..., None]  # (H, 1, 1): 0 at the top, 1 at the bottom
-    base = (1 - down) * _rgb(backdrop.top) + down * _rgb(backdrop.bottom)  # (H, 1, 3)
+    down = (0.5 * wall + 0.5 * floor)[..., None]  # (h, 1, 1): 0 at the top, 1 at the bottom
+    base = (1 - down) * _rgb(backdrop.top) + down * _rgb(backdrop.bottom)  # (h, 1, 3)
 
     wash = np.exp(-((x / 0.62) ** 2) - ((y - horizon) / (0.8 * horizon)) ** 2)
     pool_y = horizon + 0.4 * (1 - horizon)
     pool = np.exp(-((x / 0.45) ** 2) - ((y - pool_y) / (0.55 * (1 - horizon))) ** 2)
     on_floor = _ease((y - horizon + 0.04) / 0.1)  # the bend between wall and floor is soft
-    light = backdrop.glow * ((1 - on_floor) * 0.8 * wash + on_floor * pool)  # (H, W)
+    light = backdrop.glow * ((1 - on_floor) * 0.8 * wash + on_floor * pool)  # (h, W)
 
-    lit = base + light[..., None] * (255 - base)
-    lit += grain(height, width)[..., None]
+    lit = base + light[..., None] * (255 - base) + grain(*light.shape)[..., None]
     return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
 
 

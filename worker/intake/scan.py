@@ -94,14 +94,21 @@ def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot)
         name = path.encode("utf-8", "backslashreplace").decode()
         snapshot.problems[name] = "this name is not valid Unicode; rename the file"
         return True
+    if "\\" in path:
+        snapshot.problems[path] = "this name holds a backslash; rename it"
+        return True
     if not entry.is_symlink():
         return False
-    if Path(entry.path).resolve().is_relative_to(root):
-        return False
-    snapshot.problems[path] = (
-        "this link leads out of the inbox and is refused; copy the file itself"
-    )
-    return True
+    try:
+        inside = Path(entry.path).resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # nothing is there, or the link leads round in a circle
+        snapshot.problems[path] = "this link leads nowhere; copy the file itself"
+        return True
+    if not inside:
+        snapshot.problems[path] = (
+            "this link leads out of the inbox and is refused; copy the file itself"
+        )
+    return not inside
 
 
 def _take(entry: os.DirEntry[str], path: str, snapshot: Snapshot) -> None:

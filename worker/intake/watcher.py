@@ -114,7 +114,10 @@ class Inbox:
 
     def _is_whole(self, source: Source) -> bool:
         if not self._whole.get(source):
-            self._whole[source] = check_complete(self._places.inbox / source.path)
+            try:
+                self._whole[source] = check_complete(self._places.inbox / source.path)
+            except OSError:
+                return False  # it went away, or the disk failed: the next look tells
         return self._whole[source]
 
 
@@ -130,10 +133,10 @@ class Watcher:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
         since the epoch (notes in Redis are shared with other machines)."""
         view = self._inbox.view(now)
-        self._report(view.problems)
         for decision in view.decisions.values():
             if decision.stage == Stage.READY:
                 self._submit(decision.shoot, clock, view)
+        self._report(view.problems)
         return view
 
     def _submit(self, shoot: Shoot, clock: float, view: View) -> None:
@@ -191,7 +194,10 @@ def watch(
     wake = _Wake()
     observer = PollingObserver(timeout=rescan_seconds) if polling else Observer()
     observer.schedule(wake, str(inbox), recursive=True)
-    observer.start()
+    try:
+        observer.start()
+    except OSError as error:  # the system has no more watches to give, or the inbox went away
+        log.warning("no file events for %s (%s); it is looked at all the same", inbox, error)
     try:
         while not stop.is_set():
             wake.woken.clear()
@@ -199,12 +205,13 @@ def watch(
             try:
                 if tick().open:
                     pause = min(1.0, rescan_seconds)
-            except (CycloramaError, RedisError) as error:
+            except (CycloramaError, RedisError, OSError) as error:
                 log.error("%s", error)
             _wait(wake.woken, stop, pause)
     finally:
-        observer.stop()
-        observer.join()
+        if observer.is_alive():
+            observer.stop()
+            observer.join()
 
 
 class _Wake(FileSystemEventHandler):

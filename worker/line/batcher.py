@@ -102,6 +102,7 @@ class Batcher:
         record = Batch(number=number, size=len(batch), jobs=jobs)
         try:
             masks = batch[0].network.segment([waiting.picture for waiting in batch])
+            served = list(zip(batch, masks, strict=True))
         except Exception as error:
             if len(batch) == 1:
                 batch[0].result.set_exception(error)
@@ -110,5 +111,5 @@ class Batcher:
             for waiting in batch:
                 self._serve([waiting], number)
             return
-        for waiting, mask in zip(batch, masks, strict=True):
+        for waiting, mask in served:
             waiting.result.set_result(Masked(mask, record))

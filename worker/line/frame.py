@@ -25,6 +25,7 @@ from unet_core.images import (
 )
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
+from worker.errors import CycloramaError, ModelError
 from worker.finish.composite import compose
 from worker.finish.presets import Preset
 from worker.line.batcher import Batcher, Masked
@@ -66,7 +67,8 @@ class Stopwatch:
 
 def make_frame(frame: Frame, order: Order) -> FrameRow:
     """Makes one frame and its row. A bad photo is a row with its error, never an exception;
-    a full disk or a lost network does raise, because it is not the photo's fault."""
+    a full disk, a device that fails or an impossible preset does raise, because it is not the
+    photo's fault."""
     path = order.inbox / frame.source.path
     source = SourceRecord(**dataclasses.asdict(frame.source))
     try:
@@ -74,7 +76,7 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
         row = _finish(frame, source, path, order)
     except ImageError as error:
         row = _failed(frame, source, error.code, str(error))
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, CycloramaError):
         raise
     except Exception as error:
         log.exception("frame %s failed", frame.source.path)
@@ -123,7 +125,13 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
 def _mask(photo: Photo, order: Order) -> Masked:
     small = order.segmenter.prepare(photo.pixels)
     picture = dataclasses.replace(photo, pixels=small, alpha=None).srgb()
-    return order.batcher.submit(order.segmenter, picture, job=order.job).result()
+    try:
+        return order.batcher.submit(order.segmenter, picture, job=order.job).result()
+    except Exception as error:
+        raise ModelError(
+            f"the network failed on {order.segmenter.device} ({error})",
+            cure="Look at the worker's log and at the device",
+        ) from error
 
 
 def _encode(

@@ -19,7 +19,7 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
-from worker.errors import CycloramaError, LeaseLost, PresetError
+from worker.errors import CycloramaError, LeaseLost
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.line.batcher import Batcher
 from worker.line.frame import Order, make_frame
@@ -35,7 +35,7 @@ from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Lease, Leases, Note
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PRESET, Frame
+from worker.shoots import PRESET, Frame, Source
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,44 @@ class LineOptions:
     max_pixels: int
     worker: str
     """Name under which this worker shows up."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a job asks for, held against rows of earlier work."""
+
+    names: dict[Source, str]
+    """Name of the frame for each photo in its present state."""
+    angles: frozenset[int]
+    made_with: tuple[str, str]
+    """Digest of the preset and hash of the checkpoint."""
+    retry: bool
+
+    @classmethod
+    def of(cls, message: JobMessage, preset: str, checkpoint: str) -> Wanted:
+        """What ``message`` asks for, made with this preset and this checkpoint."""
+        frames = message.to_frames()
+        names = {frame.source: frame.name for frame in frames}
+        angles = frozenset(frame.angle for frame in frames)
+        return cls(names, angles, (preset, checkpoint), message.retry)
+
+    def asks_for(self, row: FrameRow) -> bool:
+        """Whether the row is just what would be made again."""
+        same = self.names.get(row.source.source()) == row.name
+        made_alike = (row.preset, row.checkpoint) == self.made_with
+        return same and made_alike and not (row.error and self.retry)
+
+    def outlived_by(self, row: FrameRow) -> bool:
+        """Whether the row is a delivered frame whose photo is no longer in the inbox."""
+        paths = {source.path for source in self.names}
+        taken = row.name in self.names.values() or row.angle in self.angles
+        return not row.error and not taken and row.source.path not in paths
+
+    def is_met(self, edition: Manifest) -> bool:
+        """Whether an edition of the shoot is what the job would make."""
+        asked = {row.name for row in edition.frames if self.asks_for(row)}
+        rest = [row for row in edition.frames if row.name not in asked]
+        return asked == set(self.names.values()) and all(map(self.outlived_by, rest))
 
 
 class Line:
@@ -90,12 +128,12 @@ class Line:
         try:
             with kept(lease, self._leases.seconds / 3):
                 self._work(message, lease)
-            self._leases.forget(message.shoot)
+            self._forget(message.shoot)
         except LeaseLost as error:
             log.warning("%s", error)
-        except PresetError as error:
-            log.error("%s: %s", message.shoot, error)  # the watcher shows it until it is mended
-            self._leases.forget(message.shoot)
+        except CycloramaError as error:
+            log.error("%s failed in attempt %d: %s", message.shoot, message.attempt, error)
+            self._note(message, "failed", error=str(error))
         except Exception as error:
             log.exception("%s failed in attempt %d", message.shoot, message.attempt)
             self._note(message, "failed", error=f"{type(error).__name__}: {error}")
@@ -107,8 +145,12 @@ class Line:
         started = _now()
         shoot, frames = message.shoot, message.to_frames()
         preset, segmenter = self._preset(shoot), self._slot.current
+        wanted = Wanted.of(message, preset.digest, segmenter.card.sha256)
+        if any(wanted.is_met(edition) for _, edition in self._editions(shoot)[:1]):
+            log.info("%s is done already", shoot)
+            return
         staging = Staging(self._places, shoot)
-        done = self._done_already(staging, message, preset, segmenter)
+        done = self._done_already(staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
         self._note(message, "working", done=len(frames) - len(rest))
         order = Order(
@@ -124,7 +166,7 @@ class Line:
             lease.check()
             done[row.name] = row
             self._count(row)
-            self._leases.progress(shoot, len(done))
+            self._progress(shoot, len(done))
         manifest = self._manifest(message, started, done, preset, segmenter)
         lease.check()
         folder = staging.publish(manifest)
@@ -143,34 +185,27 @@ class Line:
                 for future in futures:
                     future.cancel()
 
-    def _done_already(
-        self, staging: Staging, message: JobMessage, preset: Preset, segmenter: Segmenter
-    ) -> dict[str, FrameRow]:
-        """Rows by name that need no work: finished before a crash, or in the published edition
-        with the same preset and checkpoint, or of photos that are no longer in the inbox."""
-
-        def valid(row: FrameRow) -> bool:
-            same = (row.preset, row.checkpoint) == (preset.digest, segmenter.card.sha256)
-            return same and not (row.error and message.retry)
-
-        frames = message.to_frames()
-        wanted = {frame.source: frame.name for frame in frames}
-        names = {frame.name for frame in frames}
-        angles = {frame.angle for frame in frames}
-        done = {
-            row.name: row
-            for source, row in staging.rows().items()
-            if wanted.get(source) == row.name and valid(row)
-        }
-        shoot = staging.shoot
-        for edition in (self._places.published(shoot), self._places.held(shoot)):
-            manifest = read_manifest(edition)
-            for row in manifest.frames if manifest else []:
-                asked = wanted.get(row.source.source()) == row.name and valid(row)
-                gone = row.name not in names and row.angle not in angles
-                if (asked or gone) and row.name not in done and staging.adopt(row, edition):
+    def _done_already(self, staging: Staging, wanted: Wanted) -> dict[str, FrameRow]:
+        """Rows by name that need no work: finished before a crash, or in an earlier edition with
+        the same preset and checkpoint, or of photos that are no longer in the inbox."""
+        done = {row.name: row for row in staging.rows().values() if wanted.asks_for(row)}
+        for folder, edition in self._editions(staging.shoot):
+            for row in edition.frames:
+                usable = wanted.asks_for(row) or wanted.outlived_by(row)
+                if usable and row.name not in done and staging.adopt(row, folder):
                     done[row.name] = row
         return done
+
+    def _editions(self, shoot: str) -> list[tuple[Path, Manifest]]:
+        """What is delivered or held of a shoot; else what a crash between two renames left."""
+        places = self._places
+        found = [
+            (folder, manifest)
+            for folder in (places.published(shoot), places.held(shoot), places.retired(shoot))
+            if (manifest := read_manifest(folder))
+        ]
+        retired = places.retired(shoot)
+        return [each for each in found if each[0] != retired] or found
 
     def _manifest(
         self,
@@ -218,6 +253,18 @@ class Line:
             self._leases.write(message.shoot, note)
         except RedisError as cause:
             log.warning("no note on %s: %s", message.shoot, cause)
+
+    def _progress(self, shoot: str, done: int) -> None:
+        try:
+            self._leases.progress(shoot, done)
+        except RedisError as cause:
+            log.warning("no progress on %s: %s", shoot, cause)
+
+    def _forget(self, shoot: str) -> None:
+        try:
+            self._leases.forget(shoot)
+        except RedisError as cause:
+            log.warning("the note on %s stays: %s", shoot, cause)
 
     def _count(self, row: FrameRow) -> None:
         self.frames += 1

@@ -18,7 +18,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from worker.errors import ShootError
+from worker.errors import FolderError, ShootError
 from worker.outbox.files import sha256, sync_folder, write_file
 from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
 from worker.outbox.places import Places
@@ -121,8 +121,16 @@ class Staging:
 
 
 def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
-    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away."""
+    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away.
+
+    Raises :class:`FolderError` when what is there was not made by this program.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not _is_ours(target):
+        raise FolderError(
+            f"{target} is there and holds no shoot of this program; it is left alone",
+            cure="Move it away, or choose another outbox",
+        )
     shutil.rmtree(aside, ignore_errors=True)
     if target.exists():
         target.rename(aside)
@@ -142,6 +150,13 @@ def release(places: Places, shoot: str) -> Path:
     write_file(folder / MANIFEST, freed.model_dump_json(indent=1).encode())
     replace_folder(folder, places.published(shoot), aside=places.retired(shoot))
     return places.published(shoot)
+
+
+def _is_ours(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or bool(names & {MANIFEST, SHEET})
 
 
 def _sheet_frame(row: FrameRow, folder: Path) -> SheetFrame:

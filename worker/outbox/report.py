@@ -64,7 +64,7 @@ def contact_sheet(
             _draw_tile(sheet, layout, tile, (left, top))
         top += height
     buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=88, optimize=True)
+    sheet.save(buffer, "JPEG", quality=88, subsampling=0)  # red text smears when subsampled
     return buffer.getvalue()
 
 
@@ -137,6 +137,10 @@ class _Layout:
     @cached_property
     def font(self) -> Font:
         return ImageFont.load_default(self.text)
+
+    @cached_property
+    def heading(self) -> Font:
+        return ImageFont.load_default(self.text * 1.4)
 
     @property
     def header(self) -> int:
@@ -276,11 +280,11 @@ def _draw_failure(
     draw: ImageDraw.ImageDraw, layout: _Layout, tile: _Tile, corner: tuple[int, int]
 ) -> None:
     (left, top), (across, high) = corner, layout.tile
-    draw.rectangle((left, top, left + across - 1, top + high - 1), _PINK, _RED)
+    edge = max(1, across // 200)
+    draw.rectangle((left, top, left + across - 1, top + high - 1), _PINK, _RED, edge)
     centre = left + across / 2
     middle = top + (high - layout.line * len(tile.lines)) / 2
-    heading = ImageFont.load_default(layout.text * 1.4)
-    draw.text((centre, middle), "failed", _RED, heading, anchor="mm")
+    draw.text((centre, middle), "failed", _RED, layout.heading, anchor="mm")
     for number, line in enumerate(tile.lines, start=1):
         place = (centre, middle + (number + 0.15) * layout.line)
         draw.text(place, line, _INK, layout.font, anchor="mm")

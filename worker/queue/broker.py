@@ -130,8 +130,15 @@ def only_one(state: Path) -> Iterator[None]:
     """Holds the state folder for this process; raises :class:`BrokerError` if another does."""
     import fcntl
 
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "run.lock").open("a+") as handle:
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "run.lock").open("a+")
+    except OSError as error:
+        raise FolderError(
+            f"the state folder {state} cannot be written ({error.strerror})",
+            cure="Set CYCLORAMA_STATE to a folder that can be",
+        ) from error
+    with lock as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

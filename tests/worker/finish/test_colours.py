@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import DrawnCar, draw_car
 
+from tests.worker.finish.drawn_car import DrawnCar, draw_car
 from worker.finish.colours import clean_foreground
 
 

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import DrawnCar
 
+from tests.worker.finish.drawn_car import DrawnCar
 from worker.finish.backdrop import render_backdrop
 from worker.finish.composite import compose
 from worker.finish.presets import (

@@ -3,8 +3,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from conftest import DrawnCar, draw_car
 
+from tests.worker.finish.drawn_car import DrawnCar, draw_car
 from worker.finish.presets import SoftShadow
 from worker.finish.shadow import soft_shadow
 

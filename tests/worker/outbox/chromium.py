@@ -18,10 +18,17 @@ import websocket
 
 _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 _FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars "
-    "--remote-debugging-port=0"
-).split()
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
 
 
 def find_chromium() -> str | None:
@@ -108,7 +115,7 @@ class Page:
         """Go to a file; returns before its pictures are there."""
         self.events.clear()
         self.send("Page.navigate", url=path.as_uri())
-        wait_until(lambda: self.run("location.protocol === 'file:' && !!document.body"))
+        wait_until(lambda: self.run(f"!!document.body && document.URL === {path.as_uri()!r}"))
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         button = {"button": "left", "buttons": 1, "clickCount": 1} if kind != "mouseWheel" else {}

@@ -1,0 +1,104 @@
+"""The command line: what it refuses, how it says so, and what it imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.studio import Studio, make_studio
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return make_studio(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "words"),
+    [
+        ({"CYCLORAMA_BROKER_URL": "redis://127.0.0.1:1/0"}, ["run"], ["127.0.0.1:1", "BROKER_URL"]),
+        ({"CYCLORAMA_PRESET": "studio-gray"}, ["run"], ["studio-gray", "studio-grey"]),
+        ({"CYCLORAMA_PRESET": "my.toml"}, ["run"], ["my.toml", "line 3", "colr"]),
+        ({"CYCLORAMA_INBX": "x"}, ["run"], ["CYCLORAMA_INBX", "CYCLORAMA_INBOX"]),
+        ({"CYCLORAMA_JOBS": "none"}, ["run"], ["jobs", "none"]),
+        ({"CYCLORAMA_SETTLE_SECONDS": "-1"}, ["status"], ["settle_seconds", "-1"]),
+        ({}, ["run", "--inbox", "nowhere"], ["nowhere", "inbox"]),
+        ({}, ["run", "--outbox", "a-file"], ["a-file", "outbox"]),
+        ({}, ["run", "--outbox", "inbox/out"], ["inbox", "one in the other"]),
+        ({}, ["worker"], ["CYCLORAMA_BROKER_URL"]),
+        ({}, ["watch"], ["CYCLORAMA_BROKER_URL"]),
+        ({}, ["submit", "ghost"], ["ghost"]),
+        ({}, ["run", "--unknown"], ["--unknown"]),
+    ],
+)
+def test_what_cannot_work_is_refused_at_start_by_name_with_exit_code_2(
+    studio: Studio, settings: dict[str, str], arguments: list[str], words: list[str]
+) -> None:
+    (studio.root / "a-file").write_text("")
+    (studio.root / "my.toml").write_text("[backdrop]\nkind = 'colour'\ncolr = '#ffffff'\n")
+    done = studio.cyclorama(*arguments, **settings)
+    assert done.returncode == 2, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.line
+def test_a_missing_champion_is_refused_at_start(studio: Studio) -> None:
+    store = studio.root / ".cyclorama" / "models"
+    store.mkdir(parents=True)
+    (store / "champion.json").write_text('{"version": "best", "sha256": "0"}')
+    (studio.inbox / "car").mkdir()
+    shutil.copy(_photo(studio.root), studio.inbox / "car" / "car_01.jpg")
+    done = studio.cyclorama("run", "--once")
+    assert done.returncode == 2
+    assert "'best'" in done.stderr
+    assert "at hand:" in done.stderr
+
+
+def test_an_outbox_that_cannot_be_written_is_refused(studio: Studio) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    studio.outbox.mkdir()
+    studio.outbox.chmod(0o500)
+    done = studio.cyclorama("run")
+    assert done.returncode == 2
+    assert "outbox" in done.stderr
+
+
+def test_doctor_says_what_is_right_and_what_is_wrong(studio: Studio) -> None:
+    done = studio.cyclorama("doctor", "--json", "--device", "cuda:99")
+    assert done.returncode == 2
+    findings = {row["what"]: row for row in json.loads(done.stdout)}
+    assert not findings["device"]["good"]
+    assert "cuda:99" in findings["device"]["detail"]
+    assert findings["folders"]["good"]
+    assert findings["Redis"]["good"]
+
+
+def test_status_of_an_empty_inbox_is_no_error(studio: Studio) -> None:
+    done = studio.cyclorama("status")
+    assert done.returncode == 0
+    assert "No shoots" in done.stdout
+
+
+def test_the_watchers_side_imports_no_torch() -> None:
+    code = (
+        "import sys, worker.cli, worker.run, worker.status, worker.submit; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _photo(folder: Path) -> Path:
+    from PIL import Image
+
+    path = folder / "photo.jpg"
+    Image.new("RGB", (96, 64), "grey").save(path)
+    return path
