@@ -60,6 +60,7 @@ def main() -> int:
         if options.rendered:
             pairs += find_pairs(options.rendered, rendered=True)
         device = choose_device(options.device)
+        torch.manual_seed(options.seed)  # the fresh weights are part of what a seed repeats
         network, parent = UNet.from_config(OUR_NETWORK), None
         if options.init:
             network, parent_card = load_checkpoint(options.init)
@@ -81,7 +82,7 @@ def main() -> int:
     augmentation = Augmentation(crop=tuple(options.crop), scales=tuple(options.scales))
     try:
         trained = run(network, Samples(training, recipe, augmentation), recipe, options, device)
-    except TrainingError as error:
+    except (DataError, TrainingError) as error:
         console.print(f"[red]{error}")
         return 1
     card = Card(

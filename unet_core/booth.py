@@ -103,7 +103,7 @@ class Booth:
         """
         layers = self._layers(angle)
         alpha = np.rint(layers.alpha * 255).astype(np.uint8)
-        share = alpha[..., None] / np.float32(255)
+        share = (alpha / 255).astype(np.float32)[..., None]
         mixed = layers.foreground * share + layers.background * (1 - share)
         foreground = _bytes(layers.foreground * 255)
         foreground[alpha == 0] = 0

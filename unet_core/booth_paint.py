@@ -153,8 +153,8 @@ class Coat:
         material[hull & (toward_axle < -0.5 * radial) & (radial < s.arch_radius + 0.03)] = DARK
         material[hull & (normal[2] < -0.75)] = DARK
         if s.bed:
-            load = (side < s.half_width - 0.12) & (z < car.belt(x) - 0.10)
-            material[hull & load & (x < s.rear_x) & (x > s.tail_x + 0.08)] = BLACK
+            load = (normal[2] > 0.6) & (z < car.belt(x) - 0.15)
+            material[hull & load & (x < s.rear_x)] = BLACK
         self._wheel(material, part == WHEEL, x, side, z, radial)
         mirror = part == MIRROR
         material[mirror & (normal[0] < -0.8)] = CHROME

@@ -151,7 +151,7 @@ def march(
     nothing = torch.zeros_like(near, dtype=torch.bool)
     result = March(nothing, near.clone(), near.clone(), nothing.clone())
     slow = []
-    for live in torch.split(torch.nonzero(near < far).squeeze(1), _CHUNK):  # type: ignore[no-untyped-call]
+    for live in torch.split(torch.nonzero(near < far).squeeze(1), _CHUNK):
         start, direction = near[live], (rays[0][live], rays[1][live], rays[2][live])
         clear, passed = torch.ones_like(start), torch.zeros_like(live, dtype=torch.bool)
         walk = _Walk(live, direction, far[live], start, start.clone(), clear, passed)
@@ -159,13 +159,17 @@ def march(
     # The few rays that graze a long surface need many small strides: walk them all together.
     for walk in _merged(slow):
         walk = _walk(field, origin, walk, result, (cone, _SLOW_ROUNDS))
-        result.hit[walk.index], result.reach[walk.index] = True, walk.reach
+        x, y, z = (d * walk.reach + o for d, o in zip(walk.direction, origin, strict=True))
+        result.hit[walk.index] = field(x, y, z) < walk.reach * (cone * _DOUBT)
+        result.reach[walk.index] = walk.reach
         result.safe[walk.index], result.grazed[walk.index] = walk.safe, True
     return result
 
 
 _TOUCH = 0.005  # as a share of the cone: a ray this near to the surface has met it
-_STRIDES, _ROUNDS, _SLOW_ROUNDS = 4, 10, 60
+_STRIDES, _ROUNDS, _SLOW_ROUNDS = 4, 10, 44
+_PATIENCE = 1.07  # growth of that share while rays crawl along a surface
+_DOUBT = 0.12  # the share at which a ray that gave up still counts as having met it
 _CHUNK = 32768  # rays whose working set stays in a core's cache
 
 
@@ -175,13 +179,13 @@ def _walk(
     """Walk `effort[1]` rounds with the cone `effort[0]`, note in `result` the rays that end, and
     return the others."""
     cone, rounds = effort
-    for _ in range(rounds):
+    for turn_number in range(rounds):
         if walk.index.numel() == 0:
             break
         # A ray that has arrived stays where it is, so that a few strides need no book-keeping.
         for _ in range(_STRIDES):
             distance = walk.stride(field, origin, cone)
-        arrived = distance < walk.reach * (cone * _TOUCH)
+        arrived = distance < walk.reach * (cone * _TOUCH * _PATIENCE**turn_number)
         done = arrived | (walk.reach >= walk.end)
         ended = walk.take(torch.nonzero(done).squeeze(1))
         met = arrived[done]

@@ -62,28 +62,37 @@ class Card(BaseModel):
 def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
     """Writes ``folder`` whole (half precision weights) and returns the completed card.
 
-    Raises :class:`CheckpointError` when the folder is there already.
+    Raises :class:`CheckpointError` when the folder is there already, or a weight is no number
+    (in half precision: or beyond ±65504).
     """
     if folder.exists():
         raise CheckpointError(f"{folder} is there already; a checkpoint is never overwritten")
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     weights = {
         name: value.detach().cpu().contiguous().to(torch.float16)
         if value.is_floating_point()
         else value.detach().cpu().contiguous()
         for name, value in network.state_dict().items()
     }
-    save_file(weights, part / WEIGHTS)
-    card = card.model_copy(
-        update={"sha256": file_sha256(part / WEIGHTS), "network": asdict(network.config)}
-    )
-    (part / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for file in part.iterdir():
-        with file.open("rb+") as handle:
-            os.fsync(handle.fileno())
-    part.rename(folder)
+    if broken := [name for name, value in weights.items() if not bool(value.isfinite().all())]:
+        raise CheckpointError(
+            f"{folder} is not written: {broken[0]} holds what is no number in half precision; "
+            "go on from an earlier state with a lower learning rate"
+        )
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        save_file(weights, part / WEIGHTS)
+        card = card.model_copy(
+            update={"sha256": file_sha256(part / WEIGHTS), "network": asdict(network.config)}
+        )
+        (part / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        for file in part.iterdir():
+            with file.open("rb+") as handle:
+                os.fsync(handle.fileno())
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return card
 
 

@@ -15,6 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_core.images import ImageError, decode, read_mask
+
+Picture = NDArray[np.uint8]
+
 
 class DataError(Exception):
     """A training folder cannot be used; the message names the folder, the files and the cure."""
@@ -54,11 +61,28 @@ def find_pairs(root: Path, *, rendered: bool = False) -> list[Pair]:
         )
     if not found:
         raise DataError(f"{images} holds no .jpg picture")
-    if odd := [stem for stem in sorted(found) if not stem.rpartition("_")[2].isdigit()]:
+    if odd := [stem for stem in sorted(found) if not stem.rpartition("_")[2].isdecimal()]:
         raise DataError(f"{images / odd[0]}.jpg: a name must end in _NN, the angle's number")
     return [
         Pair(found[stem], labels[stem], stem.rpartition("_")[0], rendered) for stem in sorted(found)
     ]
+
+
+def read_pair(pair: Pair) -> tuple[Picture, Picture]:
+    """The picture (H, W, 3) uint8 sRGB and its mask (H, W) uint8, 255 = subject.
+
+    Raises :class:`DataError` when one cannot be read or they differ in size.
+    """
+    try:
+        pixels, mask = decode(pair.image).srgb(), read_mask(pair.mask)
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    if pixels.shape[:2] != mask.shape:
+        raise DataError(
+            f"{pair.image} is {pixels.shape[1]}×{pixels.shape[0]} px upright, its mask {pair.mask} "
+            f"{mask.shape[1]}×{mask.shape[0]}; draw the mask again on the upright picture"
+        )
+    return pixels, mask
 
 
 def is_holdout(car: str, *, share: float = 0.15) -> bool:

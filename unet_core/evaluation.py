@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_core.data import Pair
-from unet_core.images import decode, read_mask
+from unet_core.data import Pair, read_pair
 from unet_core.metrics import boundary_f, dice, iou
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
@@ -30,7 +29,7 @@ def evaluate(
     """A score for every pair."""
     scores = []
     for pair in pairs:
-        pixels, truth = decode(pair.image).srgb(), read_mask(pair.mask)
+        pixels, truth = read_pair(pair)
         mask = refine(segmenter.segment([segmenter.prepare(pixels)])[0], pixels)
         score = Score(
             pair, dice(mask, truth), iou(mask, truth), boundary_f(mask, truth, tolerance_px=2)

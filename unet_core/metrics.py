@@ -28,10 +28,11 @@ def iou(mask: Mask, truth: Mask) -> float:
 
 def boundary_f(mask: Mask, truth: Mask, *, tolerance_px: float) -> float:
     """F-score of the two outlines, in [0, 1]: a point of one is right when the other passes
-    within ``tolerance_px`` (Martin, Fowlkes, Malik 2004; Perazzi et al. 2016, the F of DAVIS)."""
+    within ``tolerance_px`` (Martin, Fowlkes, Malik 2004; Perazzi et al. 2016, the F of DAVIS).
+    Where one of them has no outline (all or nothing is subject), only equal masks agree."""
     a, b = outline(binary(mask)), outline(binary(truth))
     if not a.any() or not b.any():
-        return float(a.any() == b.any())
+        return float(np.array_equal(binary(mask), binary(truth)))
     precision = float((distance_to(b)[a] <= tolerance_px).mean())
     recall = float((distance_to(a)[b] <= tolerance_px).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

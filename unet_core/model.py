@@ -169,18 +169,17 @@ class UNet(nn.Module):
         return [self.get_submodule(f"{side}_convolution_{i}") for i in range(1, depth + 1)]
 
     def _check_valid_size(self, height: int, width: int) -> None:
+        step = 2**self.config.depth
         for side in (height, width):
-            rest = side
-            for _ in range(self.config.depth):
-                rest -= 4  # two 3×3 convolutions without padding
-                if rest < 2 or rest % 2:
-                    raise ValueError(
-                        f"a side of {side} px does not divide evenly in the valid form; "
-                        "572 is the paper's size, 16 px more or less works too"
-                    )
-                rest //= 2
-            if rest < 5:
-                raise ValueError(f"a side of {side} px is too small for the valid form")
+            # Two 3×3 convolutions take 4 px from a side on each level: all halvings come out even
+            # when step divides side + 4, and 12·step − 8 px are gone in the end.
+            uneven, left_over = (side + 4) % step, side + 8 - 12 * step
+            if uneven or left_over < 1:
+                works = max(side + -(side + 4) % step, 12 * step - 4)
+                raise ValueError(
+                    f"a side of {side} px {'does not divide evenly' if uneven else 'is too small'} "
+                    f"in the valid form; {works} px works, and every {step} px more"
+                )
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

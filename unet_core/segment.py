@@ -38,10 +38,11 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # some devices take a tensor and never give it back
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise DeviceError(
-            f"the device {name!r} cannot be used here ({str(error).splitlines()[0]}); "
+            f"the device {name!r} cannot be used here ({reason}); "
             "choose auto, cpu, cuda, cuda:N or mps"
         ) from error
     return device
@@ -60,9 +61,10 @@ class Segmenter:
     def load(cls, version: Version, device: torch.device) -> Segmenter:
         """The segmenter of a stored checkpoint; raises :class:`CheckpointError` if unfit."""
         network, card = load_checkpoint(version.folder)
-        if (network.config.in_channels, network.config.out_channels) != (3, 1):
+        config = network.config
+        if (config.in_channels, config.out_channels, config.padding) != (3, 1, "same"):
             raise CheckpointError(
-                f"{version.folder}: the line needs a network from RGB to one mask"
+                f"{version.folder}: the line needs a network from RGB to one mask of the same size"
             )
         return cls(network, card, device)
 

@@ -36,17 +36,8 @@ class ModelStore:
 
     def versions(self) -> list[Version]:
         """Every checkpoint at hand, the shipped one included, sorted by name."""
-        folders = [
-            card.parent
-            for root in (SHIPPED, self.folder)
-            for card in root.glob("*/card.json")
-            if not card.parent.name.startswith(".")
-        ]
-        found = {folder.name: folder for folder in folders}
-        return [
-            Version(name, folder, read_card(folder).sha256)
-            for name, folder in sorted(found.items())
-        ]
+        found = _folders(SHIPPED) | _folders(self.folder)
+        return [_version(found[name]) for name in sorted(found)]
 
     def champion(self) -> Version:
         """The checkpoint that workers use.
@@ -60,6 +51,10 @@ class ModelStore:
             return self._shipped()
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.folder / CHAMPION} cannot be read: {error}") from error
+        if not isinstance(named, dict):
+            raise CheckpointError(
+                f"{self.folder / CHAMPION} cannot be read: it holds no JSON object; promote again"
+            )
         version = self._find(str(named.get("version")))
         if version.sha256 != named.get("sha256"):
             raise CheckpointError(
@@ -81,17 +76,27 @@ class ModelStore:
         return version
 
     def _find(self, name: str) -> Version:
-        for version in self.versions():
-            if version.name == name:
-                return version
-        at_hand = ", ".join(v.name for v in self.versions()) or "none"
+        found = _folders(SHIPPED) | _folders(self.folder)
+        if name in found:
+            return _version(found[name])  # reads no other card: one damaged neighbour harms nobody
+        at_hand = ", ".join(sorted(found)) or "none"
         raise CheckpointError(f"{self.folder} has no checkpoint {name!r}; at hand: {at_hand}")
 
     def _shipped(self) -> Version:
-        folders = sorted(card.parent for card in SHIPPED.glob("*/card.json"))
-        if not folders:
+        found = _folders(SHIPPED)
+        if not found:
             raise CheckpointError(
                 f"{self.folder} has no champion and no checkpoint came with the program; "
                 "train one with scripts/train.py, or install the program again"
             )
-        return Version(folders[-1].name, folders[-1], read_card(folders[-1]).sha256)
+        return _version(found[max(found)])
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """The checkpoint folders of ``root`` by name; those still being written are left out."""
+    folders = (card.parent for card in root.glob("*/card.json"))
+    return {folder.name: folder for folder in folders if not folder.name.startswith(".")}
+
+
+def _version(folder: Path) -> Version:
+    return Version(folder.name, folder, read_card(folder).sha256)

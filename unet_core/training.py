@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from unet_core.augment import Augmentation
-from unet_core.data import Pair
-from unet_core.images import decode, read_mask
+from unet_core.data import DataError, Pair, read_pair
 from unet_core.losses import segmentation_loss
 from unet_core.model import UNet, UNetConfig
 
@@ -56,14 +56,15 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, pairs: Sequence[Pair], recipe: Recipe, augmentation: Augmentation) -> None:
         self.real = [pair for pair in pairs if not pair.rendered]
         self.rendered = [pair for pair in pairs if pair.rendered]
+        if not pairs:
+            raise DataError("there is no picture to train on: every car is in the holdout")
         self.recipe, self.augmentation = recipe, augmentation
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + k)
-        pair = self._choose(k, rng)
-        image = torch.from_numpy(decode(pair.image).pixels).permute(2, 0, 1)
-        mask = torch.from_numpy(read_mask(pair.mask))[None]
-        return self.augmentation(image, mask, rng)
+        pixels, mask = read_pair(self._choose(k, rng))
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        return self.augmentation(image, torch.from_numpy(mask)[None], rng)
 
     def _choose(self, k: int, rng: torch.Generator) -> Pair:
         drawn = float(torch.rand((), generator=rng))
@@ -87,24 +88,31 @@ class State:
     def save(self, path: Path) -> None:
         """Writes the state atomically."""
         part = path.with_suffix(".part")
-        torch.save(
-            {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-            },
-            part,
-        )
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        with part.open("wb") as handle:
+            torch.save(state, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
         part.replace(path)
 
     def load(self, path: Path) -> None:
         """Goes on from a saved state (tensors only: no pickled code is run)."""
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        self.network.load_state_dict(saved["network"])
-        self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.step = saved["step"]
+        try:
+            saved = torch.load(path, weights_only=True, map_location="cpu")
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step = saved["step"]
+        except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
+            raise TrainingError(
+                f"{path} cannot be gone on from ({str(error).splitlines()[0]}): it is damaged or "
+                "of another network; move it away to begin anew"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ def train(
     """Trains ``network`` and returns the averaged one, in evaluation mode on the CPU.
 
     The state lies in ``folder/state.pt``; when it is there, training goes on from it. Raises
-    :class:`TrainingError` when the loss is no number any more (the last state is kept).
+    :class:`TrainingError` when loss or gradients are no numbers any more (the last state is kept).
     """
     state = start(network, recipe, folder, device)
     began = time.monotonic()
@@ -182,11 +190,16 @@ def batches(samples: Samples, recipe: Recipe, step: int) -> Iterator[tuple[Tenso
 
 def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
-    os.nice(1)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(1)
 
 
 def step(state: State, images: Tensor, masks: Tensor, recipe: Recipe) -> float:
-    """One batch forward, backward and into the weights and their average; returns the loss."""
+    """One batch forward, backward and into the weights and their average; returns the loss.
+
+    Where loss or gradients are no numbers, the weights stay as they are and the result is no
+    number either.
+    """
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16):
         logits = state.network(images)
@@ -196,7 +209,9 @@ def step(state: State, images: Tensor, masks: Tensor, recipe: Recipe) -> float:
         return value
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip_norm)
+    if not math.isfinite(float(norm)):
+        return math.nan
     state.optimizer.step()
     update_average(state, recipe)
     return value

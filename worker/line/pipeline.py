@@ -24,6 +24,7 @@ from worker.finish.presets import Preset, load_preset, read_preset
 from worker.line.batcher import Batcher
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
+from worker.line.wanted import Wanted
 from worker.outbox.manifest import (
     CheckpointRecord,
     FrameRow,
@@ -35,7 +36,7 @@ from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Lease, Leases, Note
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PRESET, Frame, Source
+from worker.shoots import PRESET, Frame
 
 log = logging.getLogger(__name__)
 
@@ -51,44 +52,6 @@ class LineOptions:
     max_pixels: int
     worker: str
     """Name under which this worker shows up."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a job asks for, held against rows of earlier work."""
-
-    names: dict[Source, str]
-    """Name of the frame for each photo in its present state."""
-    angles: frozenset[int]
-    made_with: tuple[str, str]
-    """Digest of the preset and hash of the checkpoint."""
-    retry: bool
-
-    @classmethod
-    def of(cls, message: JobMessage, preset: str, checkpoint: str) -> Wanted:
-        """What ``message`` asks for, made with this preset and this checkpoint."""
-        frames = message.to_frames()
-        names = {frame.source: frame.name for frame in frames}
-        angles = frozenset(frame.angle for frame in frames)
-        return cls(names, angles, (preset, checkpoint), message.retry)
-
-    def asks_for(self, row: FrameRow) -> bool:
-        """Whether the row is just what would be made again."""
-        same = self.names.get(row.source.source()) == row.name
-        made_alike = (row.preset, row.checkpoint) == self.made_with
-        return same and made_alike and not (row.error and self.retry)
-
-    def outlived_by(self, row: FrameRow) -> bool:
-        """Whether the row is a delivered frame whose photo is no longer in the inbox."""
-        paths = {source.path for source in self.names}
-        taken = row.name in self.names.values() or row.angle in self.angles
-        return not row.error and not taken and row.source.path not in paths
-
-    def is_met(self, edition: Manifest) -> bool:
-        """Whether an edition of the shoot is what the job would make."""
-        asked = {row.name for row in edition.frames if self.asks_for(row)}
-        rest = [row for row in edition.frames if row.name not in asked]
-        return asked == set(self.names.values()) and all(map(self.outlived_by, rest))
 
 
 class Line:

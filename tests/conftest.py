@@ -1,0 +1,84 @@
+"""Real parts that many tests share: a Redis server, folders of a studio, a tiny checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from redis import Redis
+
+from worker.outbox.places import Places
+from worker.queue.app import connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases
+
+if TYPE_CHECKING:
+    from unet_core.store import ModelStore
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """A server in a folder whose path is short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="cy"))
+    server = EmbeddedRedis(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis(redis_server: EmbeddedRedis) -> Iterator[Redis]:
+    """A client of an empty Redis."""
+    client = connect(redis_server.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def leases(redis: Redis) -> Leases:
+    return Leases(redis, seconds=5)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """An empty inbox and an empty outbox."""
+    (tmp_path / "inbox").mkdir()
+    places = Places(tmp_path / "inbox", tmp_path / "outbox")
+    places.check()
+    return places
+
+
+@pytest.fixture
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and no setting in the environment."""
+    for name in os.environ:
+        if name.startswith("CYCLORAMA_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """A model store with the checkpoints ``first`` (the champion) and ``second``; only to read."""
+    import torch
+
+    from unet_core.checkpoint import Card, save_checkpoint
+    from unet_core.model import UNet
+    from unet_core.store import ModelStore
+
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("first", "second")):
+        torch.manual_seed(seed)
+        network = UNet(width=4, depth=2, fold=2, norm="batch")
+        save_checkpoint(folder / name, network, Card(version=name, long_side_px=64))
+    store = ModelStore(folder)
+    store.promote("first")
+    return store

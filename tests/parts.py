@@ -1,0 +1,54 @@
+"""Small parts that many tests put together: photos, a list that serves as a queue, quick looks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from worker.intake.scan import look
+from worker.outbox.manifest import FrameRow, SourceRecord
+from worker.queue.messages import JobMessage
+from worker.shoots import Shoot, Source, group
+
+SIZE = (48, 32)
+
+
+def photo_bytes(seed: int = 0, *, size: tuple[int, int] = SIZE, form: str = "JPEG") -> bytes:
+    """A photo file of coloured noise; another ``seed`` is another photo."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+def drop_photos(folder: Path, count: int, *, size: tuple[int, int] = SIZE) -> list[Path]:
+    """Photos ``01.jpg``, ``02.jpg``, … in a folder that need not be there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:02}.jpg" for number in range(1, count + 1)]
+    for number, path in enumerate(paths, start=1):
+        path.write_bytes(photo_bytes(number, size=size))
+    return paths
+
+
+def shoot_in(inbox: Path, name: str) -> Shoot:
+    """A shoot as it lies in the inbox now."""
+    return next(shoot for shoot in group(look(inbox).sources.values()) if shoot.name == name)
+
+
+def row_of(source: Source, name: str = "01", **changes: object) -> FrameRow:
+    """A row of a frame without outputs, made from ``source``."""
+    record = SourceRecord(path=source.path, size=source.size, mtime_ns=source.mtime_ns)
+    return FrameRow.model_validate({"name": name, "angle": 1, "source": record, **changes})
+
+
+class ListQueue(list[JobMessage]):
+    """A queue that nobody takes from."""
+
+    def send(self, message: JobMessage) -> None:
+        self.append(message)
+
+    def length(self) -> int:
+        return len(self)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.shoots import Source, frames, group, output_names, shoot_of
+
+STEMS = st.one_of(
+    st.sampled_from(["a", "A", "a-png", "a-jpg-2", "contact-sheet", "ß", "ss", "É", "É", "J̌", "ǰ"]),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1),
+    st.text("xX", min_size=100, max_size=300),
+    st.just("é" * 126),
+)
+PATHS = st.builds(
+    lambda stem, suffix: f"car/{stem}{suffix}", STEMS, st.sampled_from([".jpg", ".JPG", ".png"])
+)
+
+
+def source(path: str) -> Source:
+    return Source(path, 1, 1)
+
+
+def folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+@pytest.mark.parametrize(
+    ("path", "shoot"),
+    [
+        ("car/01.jpg", "car"),
+        ("red car/IMG_0007.JPG", "red car"),
+        ("car_07.jpg", "car"),
+        ("red_car_7.jpg", "red_car"),
+        ("car.jpg", "car"),
+        ("car07.jpg", "car07"),
+        ("car_20240131.jpg", "car_20240131"),
+        ("_01.jpg", "_01"),
+    ],
+)
+def test_a_shoot_is_a_folder_or_what_loose_names_share_before_their_number(
+    path: str, shoot: str
+) -> None:
+    assert shoot_of(path) == shoot
+
+
+def test_a_single_photo_is_a_shoot_of_one() -> None:
+    (shoot,) = group([source("car.jpg")])
+    assert (shoot.name, len(shoot.frames), shoot.frames[0].angle) == ("car", 1, 1)
+
+
+def test_shoots_come_by_name_and_a_folder_takes_in_loose_files_of_its_name() -> None:
+    found = group(map(source, ["van/1.jpg", "car_2.jpg", "car/1.jpg"]))
+    assert [(shoot.name, len(shoot.frames)) for shoot in found] == [("car", 2), ("van", 1)]
+
+
+def test_angles_are_sorted_by_number_and_not_by_text() -> None:
+    found = frames(map(source, ["car/10.jpg", "car/2.jpg", "car/1.jpg"]))
+    assert [(frame.angle, frame.name) for frame in found] == [(1, "1"), (2, "2"), (10, "10")]
+
+
+def test_the_number_at_the_end_of_a_camera_name_is_the_angle() -> None:
+    found = frames(map(source, ["car/DSC-0010.jpg", "car/DSC-0009.jpg"]))
+    assert [frame.angle for frame in found] == [9, 10]
+
+
+def test_photos_without_a_number_follow_in_order_of_their_names() -> None:
+    found = frames(map(source, ["car/rear.jpg", "car/front.jpg", "car/7.jpg"]))
+    assert [(frame.name, frame.angle) for frame in found] == [("7", 7), ("front", 2), ("rear", 3)]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["car/a.jpg", "car/a.png"], ["a", "a-png"]),
+        (["car/a.jpg", "car/A.jpg"], ["a", "A-jpg"]),
+        (["car/caf\u00e9.jpg", "car/cafe\u0301.jpg"], ["caf\u00e9", "cafe\u0301-jpg"]),
+        (["car/a.jpg", "car/a.png", "car/a.PNG"], ["a", "a-png", "a-png-2"]),
+        (["car/a-png.jpg", "car/a.jpg", "car/a.png"], ["a-png", "a", "a-png-2"]),
+        (["car/contact-sheet.jpg"], ["contact-sheet-jpg"]),
+        (["car/Contact-Sheet.png"], ["Contact-Sheet-png"]),
+    ],
+)
+def test_outputs_of_names_that_would_collide_stay_apart(paths: list[str], names: list[str]) -> None:
+    assert list(output_names(paths).values()) == names
+
+
+@given(st.lists(PATHS, unique=True, max_size=12))
+def test_output_names_are_unique_on_any_file_system_and_always_the_same(paths: list[str]) -> None:
+    names = output_names(paths)
+    assert list(names) == paths
+    assert len({folded(name) for name in names.values()} | {"contact-sheet"}) == len(paths) + 1
+    assert all(len(f"{name}.webp".encode()) <= 255 for name in names.values())
+    assert output_names(paths) == names

@@ -1,0 +1,47 @@
+"""What a job asks for, held against the frames of earlier work. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.outbox.manifest import FrameRow, Manifest
+from worker.queue.messages import JobMessage
+from worker.shoots import Source
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which frames a job asks for, and how they are to be made."""
+
+    names: dict[Source, str]
+    """Name of the frame for each photo in its present state."""
+    angles: frozenset[int]
+    made_with: tuple[str, str]
+    """Digest of the preset and hash of the checkpoint."""
+    retry: bool
+
+    @classmethod
+    def of(cls, message: JobMessage, preset: str, checkpoint: str) -> Wanted:
+        """What ``message`` asks for, made with this preset and this checkpoint."""
+        frames = message.to_frames()
+        names = {frame.source: frame.name for frame in frames}
+        angles = frozenset(frame.angle for frame in frames)
+        return cls(names, angles, (preset, checkpoint), message.retry)
+
+    def asks_for(self, row: FrameRow) -> bool:
+        """Whether the row is just what would be made again."""
+        same = self.names.get(row.source.source()) == row.name
+        made_alike = (row.preset, row.checkpoint) == self.made_with
+        return same and made_alike and not (row.error and self.retry)
+
+    def outlived_by(self, row: FrameRow) -> bool:
+        """Whether the row is a delivered frame whose photo is no longer in the inbox."""
+        paths = {source.path for source in self.names}
+        taken = row.name in self.names.values() or row.angle in self.angles
+        return not row.error and not taken and row.source.path not in paths
+
+    def is_met(self, edition: Manifest) -> bool:
+        """Whether an edition of the shoot is what the job would make."""
+        asked = {row.name for row in edition.frames if self.asks_for(row)}
+        rest = [row for row in edition.frames if row.name not in asked]
+        return asked == set(self.names.values()) and all(map(self.outlived_by, rest))
