@@ -55,7 +55,10 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Exit code 0: trained and measured; 1: training failed; 2: wrong usage."""
     options = arguments()
+    target = options.out / options.version
     try:
+        if target.exists():
+            raise CheckpointError(f"{target} is there already; choose another --version")
         pairs = find_pairs(options.data)
         if options.rendered:
             pairs += find_pairs(options.rendered, rendered=True)
@@ -107,8 +110,8 @@ def main() -> int:
         card = card.model_copy(
             update={"metrics": figures, "measured_on": "holdout by car, full size"}
         )
-    save_checkpoint(options.out / options.version, trained, card)
-    console.print(f"checkpoint: {options.out / options.version}")
+    save_checkpoint(target, trained, card)
+    console.print(f"checkpoint: {target}")
     return 0
 
 

@@ -77,6 +77,15 @@ class Studio:
         found: dict[str, Any] = json.loads(self.cyclorama("status", "--json", **environment).stdout)
         return found
 
+    def beats(self, *, at_least: int, **environment: str) -> list[dict[str, Any]]:
+        """The workers' signs of life, once they own to so many frames."""
+        deadline = time.monotonic() + 15
+        while True:
+            workers: list[dict[str, Any]] = self.status(**environment)["workers"]
+            if sum(w["frames"] for w in workers) >= at_least or time.monotonic() > deadline:
+                return workers
+            time.sleep(0.5)
+
     def manifest(self, shoot: str) -> Manifest | None:
         """The manifest of a published shoot, if it is there."""
         return read_manifest(self.outbox / shoot)
@@ -148,3 +157,24 @@ def drop(shoot: Path, studio: Studio, *, name: str | None = None) -> Path:
         photo.rename(part / f"{target.name}_{angle}{photo.suffix}")
     part.rename(target)
     return target
+
+
+def copy_flat(shoot: Path, inbox: Path, *, name: str) -> None:
+    """Copies a shoot's photos as loose files into the inbox."""
+    for photo in sorted(shoot.iterdir()):
+        angle = photo.stem.rpartition("_")[2]
+        shutil.copy(photo, inbox / f"{name}_{angle}{photo.suffix}")
+
+
+def copy_slowly(shoot: Path, target: Path) -> None:
+    """Copies as a slow network does: a photo grows piece by piece, and at times nothing comes
+    for longer than a file needs to settle."""
+    target.mkdir()
+    for number, photo in enumerate(sorted(shoot.iterdir())):
+        data = photo.read_bytes()
+        angle = photo.stem.rpartition("_")[2]
+        with (target / f"{target.name}_{angle}{photo.suffix}").open("wb") as handle:
+            for start in range(0, len(data), len(data) // 3):
+                handle.write(data[start : start + len(data) // 3])
+                handle.flush()
+                time.sleep(1.2 if number == 3 else 0.05)

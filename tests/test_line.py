@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.studio import Studio, drop, fingerprint, make_studio
+from tests.studio import Studio, copy_flat, copy_slowly, drop, fingerprint, make_studio
 from unet_core.booth import Booth, write_shoot
 
 pytestmark = pytest.mark.line
@@ -103,15 +103,14 @@ def test_every_way_of_arriving_ends_in_whole_shoots(studio: Studio, shoot: Path)
     """A slow copy, a moved folder and flat files, into an inbox that is watched."""
     with studio.running("run"):
         time.sleep(1)
-        slow = threading.Thread(target=_copy_slowly, args=(shoot, studio.inbox / "slow"))
+        slow = threading.Thread(target=copy_slowly, args=(shoot, studio.inbox / "slow"))
         slow.start()
         drop(shoot, studio, name="moved")
-        for photo in sorted(shoot.iterdir()):
-            shutil.copy(photo, studio.inbox / photo.name.replace("car", "flat"))
+        copy_flat(shoot, studio.inbox, name="flat")
         names = ("moved", "flat", "slow")
         studio.wait_for(lambda: all(studio.manifest(name) for name in names), seconds=200)
         slow.join()
-        made = sum(worker["frames"] for worker in _beats(studio, at_least=48))
+        made = sum(worker["frames"] for worker in studio.beats(at_least=48))
     assert made == 48, "a frame was made twice"
     for name in names:
         manifest = studio.assert_whole(name)
@@ -145,7 +144,7 @@ def test_watcher_redis_and_two_workers_run_as_processes_of_their_own(
             studio.wait_for(lambda: any(map(studio.manifest, names)), seconds=120)
             with studio.running("worker", CYCLORAMA_JOBS="1", **url):
                 studio.wait_for(lambda: all(map(studio.manifest, names)), seconds=200)
-                beats = _beats(studio, at_least=160, **url)
+                beats = studio.beats(at_least=160, **url)
     finally:
         redis.stop()
     shares = [worker["frames"] for worker in beats]
@@ -154,25 +153,3 @@ def test_watcher_redis_and_two_workers_run_as_processes_of_their_own(
     assert sum(shares) == 160
     for name in names:
         assert studio.assert_whole(name).status == "complete"
-
-
-def _beats(studio: Studio, *, at_least: int, **environment: str) -> list[dict[str, int]]:
-    """The workers' signs of life, once they own to so many frames."""
-    deadline = time.monotonic() + 15
-    while True:
-        workers: list[dict[str, int]] = studio.status(**environment)["workers"]
-        if sum(w["frames"] for w in workers) >= at_least or time.monotonic() > deadline:
-            return workers
-        time.sleep(0.5)
-
-
-def _copy_slowly(source: Path, target: Path) -> None:
-    """Copies as a slow network does: a photo grows piece by piece, and at times nothing comes."""
-    target.mkdir()
-    for number, photo in enumerate(sorted(source.iterdir())):
-        data = photo.read_bytes()
-        with (target / photo.name.replace("car", "slow")).open("wb") as handle:
-            for start in range(0, len(data), len(data) // 3):
-                handle.write(data[start : start + len(data) // 3])
-                handle.flush()
-                time.sleep(1.2 if number == 3 else 0.05)  # longer than a file needs to settle

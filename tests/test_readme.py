@@ -19,7 +19,7 @@ def settings_table() -> str:
     """The table of settings as the README must hold it."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, "") else f"`{str(field.default)}`".lower()
+        default = "" if field.default in (None, "") else f"`{field.default!s}`".lower()
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

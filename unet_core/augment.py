@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -44,8 +46,7 @@ class Augmentation:
             image = image + sigma * torch.randn(image.shape, generator=rng)
         image = image.clamp(0, 1)
         if chance(rng, self.jpeg):
-            quality = int(uniform(rng, 40, 95))
-            image = tv.jpeg((image * 255).round().to(torch.uint8), quality).float() / 255
+            image = through_jpeg(image, quality=int(uniform(rng, 40, 95)))
         return image, mask
 
     def _geometry(self, image: Tensor, mask: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -127,6 +128,14 @@ def exposure_and_white_balance(image: Tensor, rng: Generator, *, grey: bool) -> 
     gains = 1 + 0.08 * torch.randn(3, generator=rng)
     image = image * (gains * uniform(rng, 0.75, 1.25))[:, None, None]
     return image.clamp(0, 1) ** uniform(rng, 0.75, 1.35)
+
+
+def through_jpeg(image: Tensor, *, quality: int) -> Tensor:
+    """What JPEG of ``quality`` (1 to 100) leaves of (3, H, W) float32 in [0, 1] RGB."""
+    bgr = (image * 255).round().to(torch.uint8).flip(0).permute(1, 2, 0).contiguous().numpy()
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    back = torch.from_numpy(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+    return back.permute(2, 0, 1).flip(0).float() / 255
 
 
 def uniform(rng: Generator, low: float, high: float) -> float:

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unet_core.booth_car import Car
-from unet_core.booth_paint import Coat, draw_finish
-from unet_core.booth_render import Layers, Scene
+from unet_core.booth_finish import draw_finish
+from unet_core.booth_paint import Coat
+from unet_core.booth_render import Scene
 from unet_core.booth_shapes import draw_shape
 from unet_core.booth_stage import Colour, draw_stage
 
@@ -101,7 +102,9 @@ class Booth:
         Raises:
             ValueError: the angle is not in the turn.
         """
-        layers = self._layers(angle)
+        heading = self._heading(angle)
+        with _one_thread():
+            layers = self._scene.layers(heading)
         alpha = np.rint(layers.alpha * 255).astype(np.uint8)
         share = (alpha / 255).astype(np.float32)[..., None]
         mixed = layers.foreground * share + layers.background * (1 - share)
@@ -112,20 +115,20 @@ class Booth:
 
     def background(self, angle: int) -> Picture:
         """The booth behind the subject, shadow and floor reflection included: (H, W, 3) uint8."""
-        return _bytes(self._layers(angle).background * 255)
+        heading = self._heading(angle)
+        with _one_thread():
+            return _bytes(self._scene.background(heading) * 255)
 
     def shoot(self) -> Iterator[RenderedFrame]:
         """All frames of the turn, in order of angle."""
         for angle in range(1, self.angles + 1):
             yield self.render(angle)
 
-    def _layers(self, angle: int) -> Layers:
+    def _heading(self, angle: int) -> float:
         if not 1 <= angle <= self.angles:
             raise ValueError(f"angle {angle} is not in this turn: choose 1..{self.angles}")
         # Angle 1 shows the car from the front, a little to one side, as turntables start.
-        heading = radians(-90 + 8 + 360 * (angle - 1) / self.angles)
-        with _one_thread():
-            return self._scene.layers(heading)
+        return radians(-90 + 8 + 360 * (angle - 1) / self.angles)
 
     @cached_property
     def _scene(self) -> Scene:

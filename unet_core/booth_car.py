@@ -141,8 +141,9 @@ class Car:
         hull = smooth_max(hull, torch.maximum(nose, tail), 0.17)
         hull = smooth_max(hull, floor, 0.07)
         if s.bed:
-            ends = torch.maximum(x - s.rear_x + 0.16, s.tail_x + 0.10 - x)
-            load = torch.maximum(torch.maximum(ends, side - s.half_width + 0.14), 0.66 - z)
+            # The load bed follows the outer skin, so that its walls are as thick at the corners.
+            walls = smooth_max(flank, tail, 0.17) + 0.13
+            load = torch.maximum(torch.maximum(walls, x - s.rear_x + 0.16), 0.66 - z)
             load = torch.maximum(load, s.arch_radius + 0.04 - radial)
             hull = smooth_max(hull, -load, 0.03)
         return hull

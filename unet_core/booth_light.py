@@ -151,7 +151,7 @@ class FloorShadow:
     cone tracing; a frame then only weighs the maps by how bright the booth is that way.
     """
 
-    STEP = 0.05
+    STEP = 0.06
     MARGIN = 1.5
 
     def __init__(self, car: Car, stage: Stage) -> None:
@@ -216,5 +216,5 @@ def _cone(car: Car, x: Tensor, y: Tensor, direction: Vector) -> Tensor:
             torch.full_like(x, direction[2] * reach),
         )  # fmt: skip
         visible = torch.minimum(visible, (0.5 + gap / (2 * spread * reach)).clamp(0, 1))
-        reach *= 1.42
+        reach *= 1.5
     return visible * visible * (3 - 2 * visible)

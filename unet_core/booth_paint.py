@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from unet_core.booth_car import ANTENNA, BODY, MIRROR, RIM_SHARE, TRIM, WHEEL, Car
+from unet_core.booth_finish import Finish
 from unet_core.booth_rays import Rays
-from unet_core.booth_stage import Colour, smoothstep
+from unet_core.booth_stage import smoothstep
 
 PAINT, GLASS, TYRE, RIM, LAMP, TAIL, BLACK, CHROME, PLATE, DARK = range(10)
 """Materials, in the order of `_TABLE`."""
@@ -24,73 +24,13 @@ _TABLE = torch.tensor(
         [0.022, 0.022, 0.024, 0.02, 0.8, 0.0],  # TYRE
         [0.60, 0.61, 0.63, 0.60, 0.25, 1.0],  # RIM
         [0.55, 0.57, 0.60, 0.10, 0.00, 0.0],  # LAMP
-        [0.30, 0.010, 0.012, 0.06, 0.00, 0.0],  # TAIL
+        [0.24, 0.006, 0.008, 0.06, 0.00, 0.0],  # TAIL
         [0.020, 0.020, 0.021, 0.035, 0.3, 0.0],  # BLACK
         [0.80, 0.81, 0.83, 0.80, 0.04, 1.0],  # CHROME
         [0.75, 0.75, 0.72, 0.04, 0.2, 0.0],  # PLATE
         [0.008, 0.008, 0.008, 0.00, 0.8, 0.0],  # DARK
     ]
 )
-
-
-@dataclass(frozen=True)
-class Finish:
-    """How one car is painted and trimmed."""
-
-    paint: Colour
-    metallic: float
-    rim: Colour
-    tint: float  # share of light that a window lets through
-    chrome: bool  # window surround and grille in chrome, else black
-    two_tone: bool  # black roof
-    grille_z: float
-    grille_half: float
-    lamp_rise: float  # how far the headlights sweep back and up
-    daylight: float  # radiance of the day-running light, 0 when off
-    door_rear: float  # how far behind the middle of the wheelbase the middle pillar stands
-
-
-PAINTS: dict[str, tuple[Colour, float]] = {
-    "black": ((0.008, 0.008, 0.009), 0.0),
-    "white": ((0.80, 0.80, 0.79), 0.0),
-    "silver": ((0.42, 0.43, 0.44), 0.7),
-    "grey": ((0.10, 0.105, 0.115), 0.5),
-    "red": ((0.42, 0.012, 0.014), 0.1),
-    "dark red": ((0.13, 0.008, 0.014), 0.4),
-    "blue": ((0.016, 0.065, 0.30), 0.3),
-    "pale blue": ((0.22, 0.38, 0.52), 0.3),
-    "green": ((0.016, 0.10, 0.050), 0.3),
-    "orange": ((0.60, 0.15, 0.012), 0.2),
-    "yellow": ((0.68, 0.44, 0.020), 0.0),
-    "beige": ((0.48, 0.42, 0.33), 0.4),
-}
-
-
-def draw_finish(rng: np.random.Generator, *, paint: Colour | None, wall: Colour) -> Finish:
-    """Paint and trim: the paint as given, else one of `PAINTS` or, at times, the wall's colour."""
-    names = sorted(PAINTS)
-    weights = np.array([2.0 if n in ("black", "white", "silver", "grey") else 1.0 for n in names])
-    colour, metallic = PAINTS[names[int(rng.choice(len(names), p=weights / weights.sum()))]]
-    jitter = rng.uniform(0.85, 1.15, 3)
-    chance = rng.random(6)
-    red, green, blue = (float(min(0.85, c * j)) for c, j in zip(colour, jitter, strict=True))
-    colour = (red, green, blue)
-    if chance[0] < 0.12:
-        colour, metallic = wall, 0.0
-    rim = [(0.60, 0.61, 0.63), (0.42, 0.43, 0.45), (0.03, 0.03, 0.032)][int(rng.choice(3))]
-    return Finish(
-        paint=paint or colour,
-        metallic=metallic if paint is None else 0.15,
-        rim=rim,
-        tint=float(rng.uniform(0.22, 0.62)),
-        chrome=bool(chance[1] < 0.45),
-        two_tone=bool(chance[2] < 0.10),
-        grille_z=float(rng.uniform(0.50, 0.60)),
-        grille_half=float(rng.uniform(0.28, 0.46)),
-        lamp_rise=float(rng.uniform(0.02, 0.12)),
-        daylight=float(rng.uniform(0.8, 1.6)) if chance[3] < 0.3 else 0.0,
-        door_rear=float(rng.uniform(-0.02, 0.16)),
-    )
 
 
 @dataclass(frozen=True)
@@ -211,14 +151,15 @@ class Coat:
         s = self.car.shape
         half = s.half_width
         upright = s.style in ("hatch", "suv", "van", "pickup", "wagon")
-        lamp_z = s.cowl_z - (0.14 if upright else 0.13)
+        lamp_z = s.cowl_z - (0.28 if s.bed else 0.14)
         tall, middle, wide = (0.13, 0.83, 0.19) if upright else (0.075, 0.74, 0.32)
         across = (side - middle * half) / (wide * half)
-        lamp = across.abs().pow(4) + ((z - lamp_z) / tall).abs().pow(4) < 1
+        lamp = across.abs().pow(4) + ((z - lamp_z) / tall).abs().pow(4)
         face = where & (x < s.tail_x + 0.34)
-        material[face & lamp] = TAIL
+        material[face & (lamp < 1)] = BLACK
+        material[face & (lamp < 0.6)] = TAIL
         back = where & (x < s.tail_x + 0.2)
-        plate_z = lamp_z - 0.02 if not s.bed else lamp_z - 0.30
+        plate_z = lamp_z - (0.14 if s.bed else 0.02)
         material[back & (side < 0.30) & ((z - plate_z).abs() < 0.085)] = BLACK
         material[back & (side < 0.26) & ((z - plate_z).abs() < 0.055)] = PLATE
         material[back & (side < 0.8 * half) & (z < s.clearance + 0.16)] = BLACK

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -155,10 +156,11 @@ def march(
         start, direction = near[live], (rays[0][live], rays[1][live], rays[2][live])
         clear, passed = torch.ones_like(start), torch.zeros_like(live, dtype=torch.bool)
         walk = _Walk(live, direction, far[live], start, start.clone(), clear, passed)
-        slow.append(_walk(field, origin, walk, result, (cone, _ROUNDS)))
+        slow.append(_walk(field, origin, walk, result, _Effort(cone, _ROUNDS, 0)))
     # The few rays that graze a long surface need many small strides: walk them all together.
     for walk in _merged(slow):
-        walk = _walk(field, origin, walk, result, (cone, _SLOW_ROUNDS))
+        few = near.numel() // _FEW
+        walk = _walk(field, origin, walk, result, _Effort(cone, _SLOW_ROUNDS, few))
         x, y, z = (d * walk.reach + o for d, o in zip(walk.direction, origin, strict=True))
         result.hit[walk.index] = field(x, y, z) < walk.reach * (cone * _DOUBT)
         result.reach[walk.index] = walk.reach
@@ -168,19 +170,23 @@ def march(
 
 _TOUCH = 0.005  # as a share of the cone: a ray this near to the surface has met it
 _STRIDES, _ROUNDS, _SLOW_ROUNDS = 4, 10, 44
-_PATIENCE = 1.07  # growth of that share while rays crawl along a surface
+_PATIENCE = 1.05  # growth of that share while rays crawl along a surface
 _DOUBT = 0.12  # the share at which a ray that gave up still counts as having met it
+_FEW = 2000  # one ray in so many may be left in doubt: a small share of a pixel's rays
 _CHUNK = 32768  # rays whose working set stays in a core's cache
 
 
-def _walk(
-    field: Field, origin: Vector, walk: _Walk, result: March, effort: tuple[float, int]
-) -> _Walk:
-    """Walk `effort[1]` rounds with the cone `effort[0]`, note in `result` the rays that end, and
-    return the others."""
-    cone, rounds = effort
-    for turn_number in range(rounds):
-        if walk.index.numel() == 0:
+class _Effort(NamedTuple):
+    cone: float
+    rounds: int
+    few: int  # no more rounds for so few rays
+
+
+def _walk(field: Field, origin: Vector, walk: _Walk, result: March, effort: _Effort) -> _Walk:
+    """Walk on, note in `result` the rays that end, and return the others."""
+    cone = effort.cone
+    for turn_number in range(effort.rounds):
+        if walk.index.numel() <= effort.few:
             break
         # A ray that has arrived stays where it is, so that a few strides need no book-keeping.
         for _ in range(_STRIDES):

@@ -61,6 +61,10 @@ class Scene:
         """The empty booth, sRGB-encoded, (H, W, 3) 0..1."""
         return self._picture(encode(self.bare * self.falloff.unsqueeze(1)))
 
+    def background(self, heading: float) -> NDArray[np.float32]:
+        """The booth with the car's shadow and mirror image, sRGB-encoded, (H, W, 3) 0..1."""
+        return self._picture(encode(self._background(heading) * self.falloff.unsqueeze(1)))
+
     def layers(self, heading: float) -> Layers:
         """The frame with the car turned to `heading` radians."""
         behind = self._background(heading)

@@ -243,7 +243,7 @@ def draw_stage(
         scuffs=tuple(scuffs[: int(chance[1] * 10)]) if chance[1] < 0.7 else (),
         mirror=drawn_mirror if mirror is None else mirror,
         vignette=float(rng.uniform(0.04, 0.22)),
-        gain=float(rng.uniform(0.98, 1.2)),
+        gain=float(rng.uniform(1.04, 1.28)),
         eye=(0.0, -distance, eye_z),
         target=(float(rng.uniform(-0.08, 0.08)), 0.0, float(rng.uniform(0.62, 0.80))),
         focal=fill_share * distance / span,

@@ -109,9 +109,10 @@ class State:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step = saved["step"]
         except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise TrainingError(
-                f"{path} cannot be gone on from ({str(error).splitlines()[0]}): it is damaged or "
-                "of another network; move it away to begin anew"
+                f"{path} cannot be gone on from ({reason}): it is damaged or of another network; "
+                "move it away to begin anew"
             ) from error
 
 

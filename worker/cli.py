@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,9 +73,15 @@ def watch(inbox: Inbox = None, outbox: Outbox = None, preset: Preset = None) -> 
 
 @app.command()
 def worker(
-    inbox: Inbox = None, outbox: Outbox = None, preset: Preset = None, device: Device = None
+    inbox: Inbox = None,
+    outbox: Outbox = None,
+    preset: Preset = None,
+    device: Device = None,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """A worker alone; takes shoots from the shared Redis."""
+    if until_stdin_closes:
+        _end_with_parent()
     settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
     _log(settings)
     from worker.line.service import run_worker
@@ -155,6 +163,16 @@ def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:
 
     for line in submit_shoots(settings, shoots, retry=retry):
         out.print(line, highlight=False)
+
+
+def _end_with_parent() -> None:
+    """Ends this process, in good order, when the one that started it is gone, however it went."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _shared(settings: Settings) -> Settings:

@@ -200,9 +200,9 @@ class Crew:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as handle:
             return subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "worker"],
+                [sys.executable, "-m", "worker.cli", "worker", "--until-stdin-closes"],
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closes when we die, even by kill -9
                 stdout=handle,
                 stderr=handle,
                 start_new_session=True,  # Ctrl-C is for us: we tell the workers

@@ -48,7 +48,7 @@ def test_an_unknown_variable_is_refused_with_its_near_miss(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CYCLORAMA_INBX", "x")
-    with pytest.raises(SettingsError, match="CYCLORAMA_INBX.*Did you mean CYCLORAMA_INBOX"):
+    with pytest.raises(SettingsError, match=r"CYCLORAMA_INBX.*Did you mean CYCLORAMA_INBOX"):
         read_settings()
 
 
@@ -57,7 +57,7 @@ def test_an_unknown_variable_is_refused_with_its_near_miss(
 )
 def test_an_unknown_name_in_a_file_is_refused_with_its_near_miss(file: str, text: str) -> None:
     Path(file).write_text(text)
-    with pytest.raises(SettingsError, match="(?i)unknown setting.*outbx.*Did you mean outbox"):
+    with pytest.raises(SettingsError, match=r"(?i)unknown setting.*outbx.*Did you mean outbox"):
         read_settings()
 
 
@@ -75,7 +75,7 @@ def test_an_impossible_value_is_refused_with_setting_and_value(
 
 def test_all_mistakes_are_told_at_once() -> None:
     Path("cyclorama.toml").write_text("jobs = 0\nbatch = -1\n")
-    with pytest.raises(SettingsError, match="jobs.*batch|batch.*jobs"):
+    with pytest.raises(SettingsError, match=r"jobs.*batch|batch.*jobs"):
         read_settings()
 
 

@@ -151,7 +151,7 @@ class Watcher:
             )
             return
         message = JobMessage.of(shoot, attempt=attempt)
-        note = queued(message.job, attempt=attempt, total=len(shoot.frames))
+        note = queued(message.job, attempt=attempt, total=len(shoot.frames), at=clock)
         self._leases.write(shoot.name, note)
         self._queue.send(message)
         log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), attempt)

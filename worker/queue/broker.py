@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from worker.errors import BrokerError, FolderError
 
@@ -76,7 +78,12 @@ class EmbeddedRedis:
             self._process.wait(timeout=START_SECONDS)
 
     def _client(self) -> Redis:
-        return Redis(unix_socket_path=str(self.socket), socket_connect_timeout=2)
+        # We ask again ourselves: the client's own retries would add seconds to start and stop.
+        return Redis(
+            unix_socket_path=str(self.socket),
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def _answers(self) -> bool:
         try:

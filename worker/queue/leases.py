@@ -117,9 +117,9 @@ class Leases:
         self._redis.delete(_note(shoot))
 
 
-def queued(job: str, *, attempt: int, total: int) -> Note:
-    """The note that a watcher leaves with a message."""
-    return Note("queued", job, attempt, time.time(), total=total)
+def queued(job: str, *, attempt: int, total: int, at: float | None = None) -> Note:
+    """The note that goes with a message; ``at`` is now unless it is given."""
+    return Note("queued", job, attempt, time.time() if at is None else at, total=total)
 
 
 def _note(shoot: str) -> str:

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from worker.line.batcher import Batcher, Picture
+
+
+class GatedNetwork:
+    """Gives each picture's first channel back as its mask, once the gate is open."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.gate, self.entered = threading.Event(), threading.Event()
+        self.batches: list[list[int]] = []
+        if is_open:
+            self.gate.set()
+
+    def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+        self.batches.append([int(picture[0, 0, 0]) for picture in pictures])
+        self.entered.set()
+        assert self.gate.wait(10)
+        if any(picture[0, 0, 0] == 13 for picture in pictures):
+            raise RuntimeError("thirteen")
+        assert len({picture.shape for picture in pictures}) == 1
+        return [picture[..., 0] for picture in pictures]
+
+
+def picture(value: int, *, width: int = 4) -> Picture:
+    return np.full((3, width, 3), value, np.uint8)
+
+
+@pytest.fixture
+def batcher() -> Iterator[Batcher]:
+    batcher = Batcher(size=4)
+    yield batcher
+    batcher.close()
+
+
+def busy(batcher: Batcher) -> GatedNetwork:
+    """A network that is at work on a first picture (0) until its gate is opened."""
+    network = GatedNetwork(is_open=False)
+    batcher.submit(network, picture(0), job="first")
+    assert network.entered.wait(10)
+    return network
+
+
+def test_every_picture_gets_its_own_mask(batcher: Batcher) -> None:
+    network = GatedNetwork()
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(1, 11)]
+    assert [int(f.result(10).mask[0, 0]) for f in futures] == list(range(1, 11))
+    assert futures[0].result().mask.shape == (3, 4)
+
+
+def test_a_single_picture_does_not_wait_for_others(batcher: Batcher) -> None:
+    masked = batcher.submit(GatedNetwork(), picture(7), job="car").result(10)
+    assert (masked.batch.size, masked.batch.jobs) == (1, 1)
+
+
+def test_what_collects_while_the_device_is_busy_goes_in_full_batches_in_order(
+    batcher: Batcher,
+) -> None:
+    network = busy(batcher)
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(1, 7)]
+    network.gate.set()
+    records = [future.result(10).batch for future in futures]
+    assert network.batches == [[0], [1, 2, 3, 4], [5, 6]]
+    assert [record.size for record in records] == [4, 4, 4, 4, 2, 2]
+    assert [record.number for record in records] == [2, 2, 2, 2, 3, 3]
+    assert batcher.sizes == {1: 1, 4: 1, 2: 1}
+
+
+def test_two_jobs_share_a_batch_when_the_network_is_slow(batcher: Batcher) -> None:
+    network = busy(batcher)
+    car = [batcher.submit(network, picture(1), job="car") for _ in range(2)]
+    van = [batcher.submit(network, picture(2), job="van") for _ in range(2)]
+    network.gate.set()
+    records = [future.result(10).batch for future in car + van]
+    assert {(record.number, record.size, record.jobs) for record in records} == {(2, 4, 2)}
+
+
+def test_pictures_of_different_shapes_never_meet(batcher: Batcher) -> None:
+    network = busy(batcher)
+    shapes = [4, 6, 4, 6, 4]
+    futures = [
+        batcher.submit(network, picture(value, width=width), job="car")
+        for value, width in enumerate(shapes, start=1)
+    ]
+    network.gate.set()
+    assert [future.result(10).mask.shape[1] for future in futures] == shapes
+    assert network.batches == [[0], [1, 3, 5], [2, 4]]
+
+
+def test_pictures_for_different_networks_never_meet(batcher: Batcher) -> None:
+    old, new = busy(batcher), GatedNetwork()
+    futures = [
+        batcher.submit(network, picture(value), job="car")
+        for value, network in enumerate([old, new, old, new], start=1)
+    ]
+    old.gate.set()
+    for future in futures:
+        future.result(10)
+    assert (old.batches, new.batches) == ([[0], [1, 3]], [[2, 4]])
+
+
+def test_a_picture_that_breaks_the_network_harms_no_other_of_its_batch(batcher: Batcher) -> None:
+    network = busy(batcher)
+    futures = [batcher.submit(network, picture(value), job="car") for value in (1, 13, 2)]
+    network.gate.set()
+    assert int(futures[0].result(10).mask[0, 0]) == 1
+    assert int(futures[2].result(10).mask[0, 0]) == 2
+    with pytest.raises(RuntimeError, match="thirteen"):
+        futures[1].result(10)
+    assert int(batcher.submit(network, picture(3), job="car").result(10).mask[0, 0]) == 3
+
+
+def test_a_network_that_loses_a_mask_is_an_error_and_not_a_wait_for_ever(batcher: Batcher) -> None:
+    class Forgetful:
+        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+            return []
+
+    with pytest.raises(ValueError, match="zip"):
+        batcher.submit(Forgetful(), picture(1), job="car").result(10)
+    assert batcher.submit(GatedNetwork(), picture(2), job="car").result(10).batch.size == 1
+
+
+def test_close_finishes_what_waits_and_takes_nothing_more() -> None:
+    batcher = Batcher(size=2)
+    network = busy(batcher)
+    futures = [batcher.submit(network, picture(value), job="car") for value in (1, 2, 3)]
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    assert not any(future.done() for future in futures)
+    network.gate.set()
+    closing.join(10)
+    assert [int(future.result(0).mask[0, 0]) for future in futures] == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="closed"):
+        batcher.submit(network, picture(4), job="car")

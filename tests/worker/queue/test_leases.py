@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from redis import Redis
+
+from worker.errors import LeaseLost
+from worker.queue.leases import Leases, Note, queued
+
+
+@pytest.fixture
+def short(redis: Redis) -> Leases:
+    """Leases that lapse soon."""
+    return Leases(redis, seconds=0.3)
+
+
+def test_a_shoot_is_held_by_one_at_a_time(leases: Leases) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    assert leases.held("car")
+    assert leases.acquire("car") is None
+    other = leases.acquire("van")
+    assert other
+    lease.release()
+    assert not leases.held("car")
+    assert leases.held("van")
+    assert leases.acquire("car")
+
+
+def test_a_lease_that_is_renewed_outlives_its_time(short: Leases) -> None:
+    lease = short.acquire("car")
+    assert lease
+    for _ in range(4):
+        time.sleep(0.15)
+        lease.renew()
+    assert short.held("car")
+    lease.check()
+
+
+def test_a_lease_that_nobody_renews_lapses(short: Leases) -> None:
+    assert short.acquire("car")
+    time.sleep(0.4)
+    assert not short.held("car")
+    assert short.acquire("car")
+
+
+def test_who_was_too_late_learns_that_another_has_taken_over(short: Leases) -> None:
+    late = short.acquire("car")
+    assert late
+    time.sleep(0.4)
+    heir = short.acquire("car")
+    assert heir
+    with pytest.raises(LeaseLost, match="car"):
+        late.renew()
+    with pytest.raises(LeaseLost, match="car"):
+        late.check()
+    late.release()
+    assert short.held("car"), "who lost a lease cannot give it free"
+    heir.check()
+
+
+def test_a_lease_that_vanished_with_redis_memory_is_taken_again(
+    leases: Leases, redis: Redis
+) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    redis.flushall()
+    lease.renew()
+    lease.check()
+    assert leases.held("car")
+    assert leases.acquire("car") is None
+    lease.release()
+    assert not leases.held("car")
+
+
+def test_a_lease_that_is_gone_is_released_without_an_error(leases: Leases, redis: Redis) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    redis.flushall()
+    lease.release()
+    assert not leases.held("car")
+
+
+def test_a_note_comes_back_as_it_was_written(leases: Leases) -> None:
+    note = Note("failed", "f" * 32, 2, 1234.5, done=3, total=16, worker="w-1", error="No ünits")
+    leases.write("red car", note)
+    assert leases.note("red car") == note
+    assert leases.note("car") is None
+
+
+def test_a_note_replaces_the_one_before(leases: Leases) -> None:
+    leases.write("car", Note("failed", "f" * 32, 2, 1.0, error="disk full"))
+    leases.write("car", queued("a" * 32, attempt=3, total=16, at=2.0))
+    assert leases.note("car") == Note("queued", "a" * 32, 3, 2.0, total=16)
+
+
+def test_progress_shows_in_the_note(leases: Leases) -> None:
+    leases.write("car", queued("a" * 32, attempt=1, total=16))
+    leases.progress("car", 5)
+    note = leases.note("car")
+    assert note
+    assert (note.done, note.total) == (5, 16)
+
+
+def test_progress_of_a_shoot_whose_note_is_lost_makes_no_note(leases: Leases) -> None:
+    leases.progress("car", 5)
+    assert leases.note("car") is None
+
+
+def test_a_note_is_forgotten_when_asked_and_vanishes_by_itself_some_day(
+    leases: Leases, redis: Redis
+) -> None:
+    leases.write("car", queued("a" * 32, attempt=1, total=16))
+    (key,) = redis.keys("*car*")
+    assert 0 < redis.ttl(key) <= 7 * 24 * 3600
+    leases.forget("car")
+    assert leases.note("car") is None

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import os
+
+from redis import Redis
+
+from worker.queue.roster import GONE_AFTER_SECONDS, WorkerBeat, beat, leave, worker_name, workers
+
+
+def test_workers_that_gave_a_sign_of_life_are_listed_by_name(redis: Redis) -> None:
+    signs = [
+        WorkerBeat("b-1", "cpu", "v1", frames=3, shoots=["car"], batches={"4": 2}, at=2.0),
+        WorkerBeat("a-1", "cuda", "v2", shared_batches=1, last_frame_at=9.5, at=1.0),
+    ]
+    for sign in signs:
+        beat(redis, sign)
+    assert workers(redis) == [signs[1], signs[0]]
+
+
+def test_a_new_sign_replaces_the_one_before(redis: Redis) -> None:
+    beat(redis, WorkerBeat("a-1", "cpu", "v1", frames=3))
+    beat(redis, WorkerBeat("a-1", "cpu", "v2", frames=4))
+    assert [(sign.checkpoint, sign.frames) for sign in workers(redis)] == [("v2", 4)]
+
+
+def test_a_sign_vanishes_by_itself(redis: Redis) -> None:
+    beat(redis, WorkerBeat("a-1", "cpu", "v1"))
+    assert 0 < redis.ttl("cyclorama:worker:a-1") <= GONE_AFTER_SECONDS
+
+
+def test_a_worker_that_leaves_is_off_the_roster_at_once(redis: Redis) -> None:
+    beat(redis, WorkerBeat("a-1", "cpu", "v1"))
+    beat(redis, WorkerBeat("b-1", "cpu", "v1"))
+    leave(redis, "a-1")
+    assert [sign.name for sign in workers(redis)] == ["b-1"]
+
+
+def test_a_workers_name_tells_its_process() -> None:
+    assert worker_name().endswith(f"-{os.getpid()}")
