@@ -64,7 +64,7 @@ def test_samples_are_crop_sized_floats_from_0_to_1(
         for x, channels in zip(augmentation(image, mask, rng(seed)), (3, 1), strict=True):
             assert x.shape == (channels, *augmentation.crop)
             assert x.dtype == torch.float32
-            assert 0 <= float(x.min()) and float(x.max()) <= 1
+            assert float(x.min()) >= 0 and float(x.max()) <= 1
 
 
 def test_geometry_moves_picture_and_mask_alike() -> None:
@@ -160,7 +160,7 @@ def test_a_new_background_keeps_the_subjects_own_pixels() -> None:
 
         assert torch.equal(changed[inside], image[inside])
         assert float((changed - image)[outside].abs().max()) > 0.02
-        assert 0 <= float(changed.min()) and float(changed.max()) <= 1
+        assert float(changed.min()) >= 0 and float(changed.max()) <= 1
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from unet_core.augment import Augmentation
 from unet_core.data import DataError, Pair, find_pairs
 from unet_core.model import UNet
 from unet_core.training import (
-    OUR_NETWORK,
     Progress,
     Recipe,
     Samples,
@@ -38,6 +37,15 @@ RECIPE = Recipe(
 
 class Killed(BaseException):
     """Stands for the signal that ends a run between two steps."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """More threads only get in each other's way on networks this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +295,3 @@ def test_the_average_follows_fast_at_first_and_slowly_later(tmp_path: Path) -> N
             update_average(state, replace(RECIPE, ema_decay=0.998))
 
         assert float(state.average.out.bias[0].detach()) == pytest.approx(share, rel=1e-3)
-
-
-def test_the_network_that_is_trained_by_default_is_the_folded_one() -> None:
-    assert UNet.from_config(OUR_NETWORK).config.stride == 64

@@ -26,12 +26,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from unet_core.booth_car import Car
-from unet_core.booth_finish import draw_finish
-from unet_core.booth_paint import Coat
-from unet_core.booth_render import Scene
-from unet_core.booth_shapes import draw_shape
-from unet_core.booth_stage import Colour, draw_stage
+from unet_core.booth.car import Car
+from unet_core.booth.finish import draw_finish
+from unet_core.booth.paint import Coat
+from unet_core.booth.render import Scene
+from unet_core.booth.shapes import draw_shape
+from unet_core.booth.stage import Colour, draw_stage
 
 Picture = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
@@ -66,7 +66,7 @@ class Booth:
         seed: what everything is drawn from; the size of the pictures changes nothing else.
         width, height: size of the pictures, pixels, at least 8 each.
         angles: frames in a full turn; the turntable moves 360 / angles degrees a frame.
-        style: one of `booth_shapes.STYLES`, such as "sedan", "suv" or "van".
+        style: one of `booth.shapes.STYLES`, such as "sedan", "suv" or "van".
         paint, wall: sRGB, 0..255 each.
         antenna: a whip antenna on the roof, less than a pixel wide at most sizes.
         mirror: share of light that the floor mirrors, 0..1.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unet_core.booth_shapes import CarShape
+from unet_core.booth.shapes import CarShape
 
 BODY, WHEEL, MIRROR, TRIM, ANTENNA = range(5)
 """What `Car.parts` tells apart, in its order."""
@@ -180,7 +180,7 @@ class Car:
         depth = (across.abs() - (self.tyre_half - corner)).clamp_(min=0)
         tyre = (reach.square_() + depth.square_()).sqrt_().sub_(corner)
         rim = RIM_SHARE * s.wheel_radius
-        dish = (0.030 - 0.022 * (1 - radial / rim).clamp(min=0)) * 1.0
+        dish = 0.030 - 0.022 * (1 - radial / rim).clamp(min=0)
         recess = torch.maximum(radial - rim, (self.tyre_half - dish) - across)
         return torch.maximum(tyre, -recess)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unet_core.booth_rays import Camera, Rays, Vector
+from unet_core.booth.rays import Camera, Rays, Vector
 
 Colour = tuple[float, float, float]
 """Linear RGB, 0..1."""
@@ -59,8 +59,7 @@ class Stage:
     focal: float
 
     def camera(self, width: int, height: int) -> Camera:
-        """The camera for pictures of this size; the horizontal view stays the same, except in
-        portraits, which keep some height above and below the subject."""
+        """The camera for pictures of this size; what it sees from left to right stays the same."""
         return Camera(width, height, self.eye, self.target, self.focal)
 
 

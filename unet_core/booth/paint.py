@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unet_core.booth_car import ANTENNA, BODY, MIRROR, RIM_SHARE, TRIM, WHEEL, Car
-from unet_core.booth_finish import Finish
-from unet_core.booth_rays import Rays
-from unet_core.booth_stage import smoothstep
+from unet_core.booth.car import ANTENNA, BODY, MIRROR, RIM_SHARE, TRIM, WHEEL, Car
+from unet_core.booth.finish import Finish
+from unet_core.booth.rays import Rays
+from unet_core.booth.stage import smoothstep
 
 PAINT, GLASS, TYRE, RIM, LAMP, TAIL, BLACK, CHROME, PLATE, DARK = range(10)
 """Materials, in the order of `_TABLE`."""
@@ -115,7 +115,7 @@ class Coat:
         rear_post = (x - self.door_back - 0.02 + 0.3 * (z - s.cowl_z)).abs() > 0.03
         inset = 0.16 if s.style in ("suv", "wagon", "van") else 0.13
         side_glass = on_side & (g.screen < -0.055) & (g.roof < -0.085) & (g.rear < -inset)
-        side_glass &= pillar & (rear_post | (s.bed and s.style == "pickup"))
+        side_glass &= pillar & (rear_post | s.bed)
         if s.blind_rear:
             side_glass &= x > self.pillar_x
         front = (g.screen >= g.side) & (g.screen > g.roof) & (g.screen > g.rear)
@@ -202,7 +202,6 @@ class Coat:
         shade = 1 - 0.85 * gap * paint
         albedo = albedo * shade.unsqueeze(1)
         f0 = f0 * (1 - 0.8 * gap * paint)
-        metal = torch.where(paint, torch.full_like(metal, 0.0), metal)
         glow = torch.zeros_like(x)
         lamp = material == LAMP
         if lamp.any():

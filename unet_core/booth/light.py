@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from unet_core.booth_car import Car
-from unet_core.booth_paint import GLASS, Coat
-from unet_core.booth_rays import Rays, Vector, normals, turn
-from unet_core.booth_stage import Stage, environment, irradiance, smoothstep
+from unet_core.booth.car import Car
+from unet_core.booth.paint import GLASS, Coat
+from unet_core.booth.rays import Rays, Vector, normals, turn
+from unet_core.booth.stage import Stage, environment, irradiance, smoothstep
 
 
 def encode(linear: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_core.booth_stage import Colour
+from unet_core.booth.stage import Colour
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet_core.booth_light import FloorShadow, encode, shade
-from unet_core.booth_paint import Coat
-from unet_core.booth_rays import Camera, Rays, Vector, box_span, march, turn, turn_vector
-from unet_core.booth_stage import Stage, bare_radiance, wall_reach
+from unet_core.booth.light import FloorShadow, encode, shade
+from unet_core.booth.paint import Coat
+from unet_core.booth.rays import Camera, Rays, Vector, box_span, march, turn, turn_vector
+from unet_core.booth.stage import Stage, bare_radiance, wall_reach
 
 INSIDE_SAMPLES = 5
 

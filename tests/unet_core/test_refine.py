@@ -1,0 +1,179 @@
+"""From the network's mask to the picture's size: no specks, and edges where the picture has them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.carvana import disc, picture_of
+from unet_core import refine as refine_module
+from unet_core.metrics import boundary_f
+from unet_core.refine import guided_filter, refine, without_specks
+
+Picture = NDArray[np.uint8]
+
+
+def car_like(height: int, width: int) -> Picture:
+    """(H, W) uint8: a body, a cabin, wheels and a thin mirror, of sharp curves and corners."""
+    scale = width / 96
+    mask = np.zeros((height * 4, width * 4), np.uint8)  # drawn large, so that edges become soft
+
+    def at(*points: tuple[float, float]) -> NDArray[np.int32]:
+        return np.int32([[round(x * 4 * scale), round(y * 4 * scale)] for x, y in points])
+
+    cv2.fillPoly(
+        mask,
+        [at((8, 30), (20, 27), (34, 14), (62, 14), (76, 27), (88, 31), (87, 44), (9, 44))],
+        255,
+    )
+    for x in (26, 70):
+        cv2.circle(mask, tuple(int(v) for v in at((x, 44))[0]), round(7 * 4 * scale), 255, -1)
+    cv2.fillPoly(mask, [at((30, 22), (25, 19), (25, 22))], 255)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def reduced(mask: Picture, factor: int) -> Picture:
+    size = (mask.shape[1] // factor, mask.shape[0] // factor)
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def enlarged(mask: Picture, like: Picture) -> Picture:
+    size = (like.shape[1], like.shape[0])
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def test_a_mask_of_the_pictures_size_passes_unchanged() -> None:
+    mask = car_like(64, 96)
+
+    np.testing.assert_array_equal(refine(mask, picture_of(mask)), mask)
+
+
+def test_an_enlarged_mask_has_a_better_boundary_than_plain_enlargement() -> None:
+    truth = car_like(256, 384)
+    pixels = picture_of(truth)
+    small = reduced(truth, 4)
+
+    ours, plain = refine(small, pixels), enlarged(small, truth)
+
+    assert ours.shape == truth.shape and ours.dtype == np.uint8
+    scores = {
+        name: boundary_f(mask, truth, tolerance_px=0.5)
+        for name, mask in (("ours", ours), ("plain", plain))
+    }
+    assert scores["ours"] > scores["plain"] + 0.1, scores
+    errors = [np.abs(mask.astype(int) - truth).mean() for mask in (ours, plain)]
+    assert errors[0] < 0.6 * errors[1], errors
+
+
+def test_a_picture_without_an_edge_moves_the_masks_edge_nowhere() -> None:
+    truth = disc(160, 160, centre=(80, 80), radius=50)
+    small = reduced(truth, 4)
+
+    ours = refine(small, np.full((160, 160, 3), 90, np.uint8))
+
+    assert boundary_f(ours, truth, tolerance_px=2) > 0.99
+
+
+def test_empty_and_full_masks_stay_so_at_any_size() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 130, 3)).astype(np.uint8)
+    for value in (0, 255):
+        for size in ((90, 130), (45, 65), (22, 33), (1, 1)):
+            assert (refine(np.full(size, value, np.uint8), pixels) == value).all()
+
+
+def test_far_from_its_edge_a_mask_does_not_follow_the_picture() -> None:
+    truth = disc(160, 160, centre=(80, 80), radius=60)
+    noise = np.random.default_rng(2).integers(0, 256, (160, 160, 3)).astype(np.uint8)
+    distance = np.hypot(*(np.mgrid[0:160, 0:160] - 80)) - 60
+
+    ours = refine(reduced(truth, 4), noise)
+
+    assert (ours[distance < -12] == 255).all()
+    assert (ours[distance > 12] == 0).all()
+
+
+def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = car_like(160, 240)
+    pixels, small = picture_of(truth), reduced(truth, 4)
+    monkeypatch.setattr(refine_module, "TILE_PX", 1000)
+    whole = refine(small, pixels)
+    monkeypatch.setattr(refine_module, "TILE_PX", 37)
+    tiled = refine(small, pixels)
+
+    apart = np.abs(whole.astype(int) - tiled)
+    assert apart.max() <= 1, "rounding only"
+
+
+@pytest.mark.parametrize("size", [(61, 47), (200, 33)])
+def test_sides_that_are_no_multiple_still_fit(size: tuple[int, int]) -> None:
+    mask = disc(20, 15, centre=(10, 7), radius=5)
+    pixels = np.zeros((*size, 3), np.uint8)
+
+    assert refine(mask, pixels).shape == size
+
+
+def test_a_mask_larger_than_the_picture_is_reduced() -> None:
+    truth = disc(60, 80, centre=(30, 40), radius=20)
+    large = disc(120, 160, centre=(60.5, 80.5), radius=40)
+
+    assert boundary_f(refine(large, picture_of(truth)), truth, tolerance_px=1.5) > 0.99
+
+
+def test_specks_go_with_their_soft_rim_and_a_large_second_piece_stays() -> None:
+    body = disc(96, 128, centre=(48, 40), radius=30)
+    mirror = disc(96, 128, centre=(48, 100), radius=8)
+    speck = disc(96, 128, centre=(10, 110), radius=1.5)
+    speck[10, 113] = 9
+
+    cleaned = without_specks(np.maximum.reduce([body, mirror, speck]))
+
+    np.testing.assert_array_equal(cleaned, np.maximum(body, mirror))
+
+
+def test_a_mask_in_one_piece_or_none_is_returned_as_it_is() -> None:
+    for mask in (disc(40, 40, centre=(20, 20), radius=9), np.zeros((40, 40), np.uint8)):
+        assert without_specks(mask) is mask
+
+
+def test_removing_specks_leaves_the_given_mask_alone() -> None:
+    mask = disc(64, 64, centre=(32, 32), radius=20)
+    mask[2, 2] = 255
+    before = mask.copy()
+
+    assert without_specks(mask)[2, 2] == 0
+    np.testing.assert_array_equal(mask, before)
+
+
+def test_the_share_is_that_of_the_largest_piece() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[0:20, 0:20] = 255  # 400 pixels
+    mask[30:34, 30] = 255  # 4 pixels: just the hundredth part
+    mask[30:33, 50] = 255  # 3 pixels: less
+
+    cleaned = without_specks(mask, share=0.01)
+
+    assert (cleaned[30:34, 30] == 255).all()
+    assert not cleaned[:, 50].any()
+
+
+def test_a_guided_filter_sharpens_a_soft_mask_at_the_guides_step() -> None:
+    guide = np.zeros((40, 40), np.uint8)
+    guide[:, 20:] = 200
+    ramp = np.tile(np.uint8(np.clip(np.arange(40) * 16 - 192, 0, 255)), (40, 1))  # 12 to 28
+
+    filtered = guided_filter(guide, ramp, radius=6)
+
+    assert ramp[20, 20] - ramp[20, 19] == 16
+    assert int(filtered[20, 20]) - int(filtered[20, 19]) > 100
+
+
+def test_a_guided_filter_of_a_flat_guide_only_smooths() -> None:
+    mask = disc(40, 40, centre=(20, 20), radius=9)
+
+    filtered = guided_filter(np.full((40, 40), 90, np.uint8), mask, radius=2)
+
+    twice = cv2.blur(mask.astype(np.float32), (5, 5), borderType=cv2.BORDER_REFLECT)
+    twice = cv2.blur(twice, (5, 5), borderType=cv2.BORDER_REFLECT)
+    assert np.abs(filtered - twice).max() < 1

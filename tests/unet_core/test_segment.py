@@ -1,0 +1,202 @@
+"""The segmenter: a batch is worth its pictures one by one, sizes are kept, the unfit is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from unet_core.checkpoint import Card, CheckpointError, save_checkpoint
+from unet_core.model import UNet
+from unet_core.segment import (
+    DeviceError,
+    Segmenter,
+    choose_device,
+    fuse_batch_norm,
+    inference_dtype,
+    usable_cores,
+)
+from unet_core.store import Version
+
+CPU = torch.device("cpu")
+
+
+def trained_looking(**shape: Any) -> UNet:
+    """A tiny network whose batch norms have seen something and whose logits vary."""
+    torch.manual_seed(4)
+    network = UNet(**({"width": 4, "depth": 2} | shape))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 2)
+                module.bias.uniform_(-0.5, 0.5)
+        for _ in range(5):
+            network(torch.rand(2, 3, 64, 64))
+        network.out.weight.mul_(4)
+    return network.eval()
+
+
+def segmenter(*, long_side_px: int = 96, **shape: Any) -> Segmenter:
+    card = Card(version="tiny", long_side_px=long_side_px)
+    return Segmenter(trained_looking(norm="batch", fold=2, **shape), card, CPU)
+
+
+def pictures(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(5)
+    return list(rng.integers(0, 256, (count, height, width, 3)).astype(np.uint8))
+
+
+def stored(tmp_path: Path, **shape: Any) -> Version:
+    network = UNet(**({"width": 4, "depth": 2} | shape))
+    card = save_checkpoint(tmp_path / "v1", network, Card(version="v1", long_side_px=64))
+    return Version("v1", tmp_path / "v1", card.sha256)
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+@torch.no_grad()
+def test_fusing_batch_norm_changes_no_output_and_leaves_the_network_alone(fold: int) -> None:
+    network, x = trained_looking(norm="batch", fold=fold), torch.rand(2, 3, 40, 56)
+    before = network(x)
+    fused = fuse_batch_norm(network)
+
+    torch.testing.assert_close(fused(x), before, atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 10
+    assert torch.equal(network(x), before)
+
+
+@torch.no_grad()
+def test_a_network_without_batch_norm_is_fused_to_itself() -> None:
+    network, x = trained_looking(), torch.rand(1, 3, 32, 32)
+
+    assert torch.equal(fuse_batch_norm(network)(x), network(x))
+
+
+def test_a_batch_gives_what_its_pictures_give_one_by_one() -> None:
+    ours, batch = segmenter(), pictures(5, 50, 70)
+    together = ours.segment(batch)
+
+    assert len(together) == 5
+    for picture, mask in zip(batch, together, strict=True):
+        alone = ours.segment([picture])[0]
+        assert np.abs(mask.astype(int) - alone.astype(int)).max() <= 1
+    assert np.abs(together[0].astype(int) - together[1].astype(int)).max() > 8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 47), (70, 50), (64, 96)])
+def test_a_mask_is_8_bit_and_of_its_pictures_size(size: tuple[int, int]) -> None:
+    mask = segmenter().segment(pictures(1, *size))[0]
+
+    assert mask.shape == size
+    assert mask.dtype == np.uint8
+
+
+def test_a_mask_is_the_networks_probability_of_rgb_from_0_to_1() -> None:
+    network, picture = trained_looking(), pictures(1, 32, 48)[0]
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = torch.sigmoid(network(x))[0, 0].numpy() * 255
+
+    mask = Segmenter(network, Card(version="tiny"), CPU).segment([picture])[0]
+
+    # The processor may compute in bfloat16: within a few levels, and right on average.
+    assert np.abs(mask - expected).max() < 6
+    assert abs(float((mask - expected).mean())) < 0.5
+    assert np.ptp(expected) > 40
+
+
+def test_a_segmenter_leaves_the_network_that_it_was_given_alone() -> None:
+    network = trained_looking(norm="batch").train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    Segmenter(network, Card(version="tiny"), CPU).segment(pictures(2, 32, 32))
+
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((120, 192), (60, 96)),
+        ((192, 120), (96, 60)),
+        ((97, 50), (96, 49)),
+        ((1000, 3), (96, 1)),
+    ],
+)
+def test_a_larger_picture_is_reduced_to_the_long_side(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    prepared = segmenter(long_side_px=96).prepare(pictures(1, *size)[0])
+
+    assert prepared.shape == (*expected, 3)
+    assert prepared.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(96, 96), (60, 96), (20, 30)])
+def test_a_picture_up_to_the_long_side_stays_as_it_is(size: tuple[int, int]) -> None:
+    picture = pictures(1, *size)[0]
+
+    assert segmenter(long_side_px=96).prepare(picture) is picture
+
+
+def test_reducing_averages_and_does_not_skip_pixels() -> None:
+    stripes = np.zeros((192, 192, 3), np.uint8)
+    stripes[:, ::2] = 200
+
+    assert (segmenter(long_side_px=96).prepare(stripes) == 100).all()
+
+
+def test_a_stored_checkpoint_becomes_a_segmenter(tmp_path: Path) -> None:
+    ours = Segmenter.load(stored(tmp_path), CPU)
+
+    assert (ours.card.version, ours.device) == ("v1", CPU)
+    assert ours.segment(pictures(1, 20, 30))[0].shape == (20, 30)
+
+
+@pytest.mark.parametrize("shape", [{"out_channels": 2}, {"in_channels": 1}, {"padding": "valid"}])
+def test_a_checkpoint_that_does_not_fit_the_line_is_refused(
+    tmp_path: Path, shape: dict[str, Any]
+) -> None:
+    with pytest.raises(CheckpointError, match="v1: the line needs"):
+        Segmenter.load(stored(tmp_path, **shape), CPU)
+
+
+@pytest.mark.parametrize("name", ["banana", "", "meta", "hpu", "cuda:99", "cpu:x"])
+def test_an_unknown_device_is_refused_by_name_in_one_line(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"the device '{name}' cannot be used here") as caught:
+        choose_device(name)
+    assert "choose auto, cpu, cuda" in str(caught.value)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_auto_takes_a_device_that_computes() -> None:
+    device = choose_device()
+
+    assert choose_device(device.type).type == device.type
+    assert float(torch.ones(2, device=device).sum()) == 2
+    assert choose_device("cpu") == CPU
+
+
+def test_each_device_computes_in_a_type_of_its_own() -> None:
+    assert inference_dtype(torch.device("cuda")) == torch.float16
+    assert inference_dtype(torch.device("mps")) == torch.float32
+    assert inference_dtype(CPU) in (torch.float32, torch.bfloat16)
+
+
+def test_usable_cores_follow_the_affinity_of_the_process() -> None:
+    os = pytest.importorskip("os")
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no affinity")
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert usable_cores() == len(before)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from tests.parts import drop_photos, photo_bytes, shoot_in
+from tests.worker.line.bench import Bench
+from worker.errors import ModelError
+from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset
+from worker.line.batcher import Batcher
+from worker.line.frame import Order, Stopwatch, make_frame
+from worker.outbox.manifest import FrameRow
+from worker.outbox.publish import Staging
+
+FLAT = Preset(
+    backdrop=ColourBackdrop(kind="colour", colour="#808080"), shadow=NoShadow(kind="none")
+)
+EVERYTHING = FLAT.model_copy(update={"output": Output(format="png", cutouts=True)})
+
+
+@pytest.fixture
+def order(bench: Bench, batcher: Batcher) -> Order:
+    return Order(
+        job="0" * 32,
+        preset=FLAT,
+        segmenter=bench.segmenters["first"],
+        batcher=batcher,
+        staging=Staging(bench.places, "car"),
+        inbox=bench.places.inbox,
+        max_pixels=10**6,
+    )
+
+
+def made(order: Order, data: bytes, name: str = "01.jpg", **changes: object) -> FrameRow:
+    """The row of one photo with these bytes."""
+    path = order.inbox / "car" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    (frame,) = shoot_in(order.inbox, "car").frames
+    return make_frame(frame, Order(**{**vars(order), **changes}))  # type: ignore[arg-type]
+
+
+def test_a_row_tells_all_about_its_frame_and_lies_in_staging(order: Order) -> None:
+    row = made(order, photo_bytes(1))
+    assert (row.name, row.angle, row.error) == ("01", 1, None)
+    assert (row.checkpoint, row.preset) == (order.segmenter.card.sha256, FLAT.digest)
+    assert row.mask_area is not None
+    assert row.confidence is not None
+    assert 0 <= row.mask_area <= 1
+    assert 0 <= row.confidence <= 1
+    assert row.batch
+    assert (row.batch.size, row.batch.jobs) == (1, 1)
+    stages = ["decode", "network", "refine", "composite", "encode", "write"]
+    assert list(row.seconds) == stages
+    assert min(row.seconds.values()) >= 0
+    assert Staging(order.staging._places, "car").rows() == {row.source.source(): row}
+
+
+def test_all_outputs_have_the_photos_full_size(order: Order) -> None:
+    row = made(order, photo_bytes(1, size=(200, 120)), preset=EVERYTHING)
+    modes = {}
+    for kind, output in row.outputs.items():
+        with Image.open(order.staging.folder / output.path) as picture:
+            modes[kind] = picture.mode
+            assert picture.size == (200, 120)
+    assert modes == {"composite": "RGB", "mask": "L", "cutout": "RGBA"}
+
+
+def test_orientation_is_applied_and_exif_and_profile_are_carried(order: Order) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Studio Camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    Image.new("RGB", (48, 32), "red").save(file, "JPEG", exif=exif, icc_profile=profile)
+    row = made(order, file.getvalue())
+    assert (row.width, row.height) == (32, 48)
+    with Image.open(order.staging.folder / "01.jpg") as picture:
+        assert picture.size == (32, 48)
+        assert picture.getexif()[0x010F] == "Studio Camera"
+        assert picture.getexif().get(0x0112, 1) == 1
+        assert picture.info["icc_profile"] == profile
+
+
+def test_the_row_answers_for_the_photo_as_it_was_read_and_not_as_it_was_queued(
+    order: Order,
+) -> None:
+    (photo,) = drop_photos(order.inbox / "car", 1)
+    (frame,) = shoot_in(order.inbox, "car").frames
+    photo.write_bytes(photo_bytes(5, size=(60, 40)))
+    row = make_frame(frame, order)
+    assert row.source.source() != frame.source
+    assert row.source.size == photo.stat().st_size
+    assert row.width == 60
+
+
+def test_a_bad_photo_is_a_row_with_its_error_that_is_kept_too(order: Order) -> None:
+    row = made(order, b"")
+    assert row.error
+    assert row.error.code == "empty-file"
+    assert row.outputs == {}
+    assert (row.checkpoint, row.preset) == (order.segmenter.card.sha256, FLAT.digest)
+    assert list(order.staging.rows().values()) == [row]
+
+
+def test_a_closed_batcher_blames_no_photo(order: Order, batcher: Batcher) -> None:
+    batcher.close()
+    with pytest.raises(ModelError, match="closed"):
+        made(order, photo_bytes(1))
+    assert order.staging.rows() == {}
+
+
+def test_a_disk_that_fails_blames_no_photo(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("worker.outbox.publish.write_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        made(order, photo_bytes(1))
+
+
+def test_a_mask_never_covers_what_the_photo_leaves_clear(order: Order) -> None:
+    pixels = np.full((32, 48, 4), 200, np.uint8)
+    pixels[:16, :, 3] = 0
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    made(order, file.getvalue(), "01.png")
+    with Image.open(order.staging.folder / "masks" / "01.png") as mask:
+        assert np.asarray(mask)[:16].max() == 0
+        assert np.asarray(mask)[16:].max() > 0
+
+
+def test_a_stopwatch_keeps_the_seconds_of_each_stage() -> None:
+    watch = Stopwatch()
+    for name in ("a", "b"):
+        with watch.stage(name):
+            pass
+    assert list(watch.seconds) == ["a", "b"]

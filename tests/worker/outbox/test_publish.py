@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.parts import photo_bytes, row_of
+from worker.errors import FolderError, ShootError
+from worker.outbox.files import sha256
+from worker.outbox.manifest import (
+    CheckpointRecord,
+    FrameRow,
+    Manifest,
+    PresetRecord,
+    read_manifest,
+)
+from worker.outbox.places import Places
+from worker.outbox.publish import Staging, release, replace_folder
+from worker.shoots import Source
+
+PHOTO = Source("car/01.jpg", 10, 5)
+
+
+def stage(places: Places, *, seed: int = 1, name: str = "01", source: Source = PHOTO) -> FrameRow:
+    """A finished frame in staging."""
+    staging = Staging(places, "car")
+    outputs = {
+        "composite": staging.write(f"{name}.jpg", photo_bytes(seed)),
+        "mask": staging.write(f"masks/{name}.png", photo_bytes(seed, form="PNG")),
+    }
+    row = row_of(source, name, outputs=outputs, width=48, height=32)
+    staging.add(row)
+    return row
+
+
+def manifest(*rows: FrameRow, status: str = "complete") -> Manifest:
+    return Manifest(
+        shoot="car",
+        status=status,  # type: ignore[arg-type]
+        preset=PresetRecord(name="p", digest="d"),
+        checkpoint=CheckpointRecord(version="v", sha256="s"),
+        program="0",
+        started="",
+        finished="",
+        frames=list(rows),
+    )
+
+
+def tree(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+WHOLE = {"01.jpg", "masks/01.png", "contact-sheet.jpg", "spin.html", "manifest.json"}
+
+
+def test_what_was_written_is_told_with_hash_and_size(places: Places) -> None:
+    output = Staging(places, "car").write("masks/01.png", b"data")
+    assert (output.path, output.sha256, output.bytes) == ("masks/01.png", sha256(b"data"), 4)
+
+
+def test_finished_frames_are_found_again(places: Places) -> None:
+    row = stage(places)
+    assert Staging(places, "car").rows() == {PHOTO: row}
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut off"])
+def test_a_frame_whose_file_is_not_whole_is_not_finished(places: Places, harm: str) -> None:
+    stage(places)
+    file = places.staging("car") / "masks" / "01.png"
+    file.unlink() if harm == "gone" else file.write_bytes(b"half")
+    assert Staging(places, "car").rows() == {}
+
+
+def test_a_damaged_row_is_passed_over(places: Places) -> None:
+    row = stage(places)
+    (places.staging("car") / ".rows" / "x.json").write_text("{")
+    assert Staging(places, "car").rows() == {PHOTO: row}
+
+
+def test_a_shoot_is_published_whole_and_nothing_is_left_in_staging(places: Places) -> None:
+    row = stage(places)
+    folder = Staging(places, "car").publish(manifest(row))
+    assert folder == places.published("car")
+    assert tree(folder) == WHOLE
+    assert read_manifest(folder) == manifest(row)
+    assert list((places.outbox / ".staging").iterdir()) == []
+
+
+def test_what_the_manifest_does_not_name_is_swept_away(places: Places) -> None:
+    row = stage(places)
+    for stray in ("01.webp", "cutouts/01.png", ".abc.part"):
+        Staging(places, "car").write(stray, b"stray")
+    folder = Staging(places, "car").publish(manifest(row))
+    assert tree(folder) == WHOLE
+    assert not (folder / "cutouts").exists()
+
+
+def test_a_newer_edition_replaces_the_older(places: Places) -> None:
+    Staging(places, "car").publish(manifest(stage(places, seed=1)))
+    newer = stage(places, seed=2)
+    folder = Staging(places, "car").publish(manifest(newer))
+    assert (folder / "01.jpg").read_bytes() == photo_bytes(2)
+    assert list((places.outbox / ".staging").iterdir()) == []
+
+
+def test_a_frame_is_taken_over_from_the_older_edition_unchanged(places: Places) -> None:
+    row = stage(places)
+    edition = Staging(places, "car").publish(manifest(row))
+    staging = Staging(places, "car")
+    assert staging.adopt(row, edition)
+    assert staging.rows() == {PHOTO: row}
+    folder = staging.publish(manifest(row))
+    assert (folder / "01.jpg").read_bytes() == photo_bytes(1)
+
+
+def test_a_frame_whose_files_are_gone_is_not_taken_over(places: Places) -> None:
+    row = stage(places)
+    edition = Staging(places, "car").publish(manifest(row))
+    (edition / "01.jpg").unlink()
+    staging = Staging(places, "car")
+    assert not staging.adopt(row, edition)
+    assert staging.rows() == {}
+
+
+def test_writing_in_staging_never_touches_the_edition_that_was_taken_over(places: Places) -> None:
+    row = stage(places)
+    edition = Staging(places, "car").publish(manifest(row))
+    staging = Staging(places, "car")
+    staging.adopt(row, edition)
+    staging.write("01.jpg", b"another")
+    assert (edition / "01.jpg").read_bytes() == photo_bytes(1)
+
+
+class Crash(BaseException):
+    pass
+
+
+def test_a_crash_between_the_two_renames_is_healed_by_the_next_attempt(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Staging(places, "car").publish(manifest(stage(places, seed=1)))
+    newer, rename = stage(places, seed=2), Path.rename
+
+    def crash_on_second(path: Path, target: Path) -> Path:
+        if target == places.published("car"):
+            raise Crash
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash_on_second)
+        with pytest.raises(Crash):
+            Staging(places, "car").publish(manifest(newer))
+    assert not places.published("car").exists()
+    assert (places.retired("car") / "01.jpg").read_bytes() == photo_bytes(1)
+    staging = Staging(places, "car")
+    assert staging.rows() == {PHOTO: newer}
+    folder = staging.publish(manifest(newer))
+    assert (folder / "01.jpg").read_bytes() == photo_bytes(2)
+    assert tree(folder) == WHOLE
+    assert list((places.outbox / ".staging").iterdir()) == []
+
+
+def test_a_folder_that_this_program_did_not_make_is_left_alone(places: Places) -> None:
+    places.published("car").mkdir()
+    (places.published("car") / "original.raw").write_bytes(b"the only copy")
+    row = stage(places)
+    with pytest.raises(FolderError, match="Move it away"):
+        Staging(places, "car").publish(manifest(row))
+    assert tree(places.published("car")) == {"original.raw"}
+    assert (places.staging("car") / "01.jpg").exists()
+
+
+def test_a_file_in_the_place_of_a_shoot_is_left_alone(places: Places) -> None:
+    places.published("car").write_bytes(b"a file")
+    with pytest.raises(FolderError, match="left alone"):
+        Staging(places, "car").publish(manifest(stage(places)))
+    assert places.published("car").read_bytes() == b"a file"
+
+
+def test_an_empty_folder_in_the_place_of_a_shoot_is_taken(places: Places) -> None:
+    places.published("car").mkdir()
+    Staging(places, "car").publish(manifest(stage(places)))
+    assert tree(places.published("car")) == WHOLE
+
+
+def test_an_edition_without_its_manifest_is_still_known_as_ours(places: Places) -> None:
+    folder = Staging(places, "car").publish(manifest(stage(places)))
+    (folder / "manifest.json").unlink()
+    Staging(places, "car").publish(manifest(stage(places, seed=2)))
+    assert tree(folder) == WHOLE
+
+
+def test_leftovers_of_an_older_crash_do_not_stand_in_the_way(places: Places) -> None:
+    aside = places.retired("car")
+    (aside / "masks").mkdir(parents=True)
+    (aside / "masks" / "01.png").touch()
+    new = places.staging("car")
+    new.mkdir()
+    replace_folder(new, places.published("car"), aside=aside)
+    assert places.published("car").is_dir()
+    assert not aside.exists()
+
+
+def test_a_held_shoot_lies_apart_until_it_is_released(places: Places) -> None:
+    folder = Staging(places, "car").publish(manifest(stage(places), status="held"))
+    assert folder == places.held("car")
+    assert not places.published("car").exists()
+    assert release(places, "car") == places.published("car")
+    assert tree(places.published("car")) == WHOLE
+    found = read_manifest(places.published("car"))
+    assert found
+    assert found.status == "complete"
+    assert not places.held("car").exists()
+
+
+def test_a_released_shoot_with_a_failed_frame_is_incomplete(places: Places) -> None:
+    failed = row_of(
+        Source("car/02.jpg", 0, 1), "02", error={"code": "empty-file", "message": "It is empty."}
+    )
+    Staging(places, "car").publish(manifest(stage(places), failed, status="held"))
+    found = read_manifest(release(places, "car"))
+    assert found
+    assert found.status == "incomplete"
+
+
+def test_a_complete_edition_takes_the_place_of_a_held_one(places: Places) -> None:
+    Staging(places, "car").publish(manifest(stage(places), status="held"))
+    Staging(places, "car").publish(manifest(stage(places)))
+    assert not places.held("car").exists()
+    assert tree(places.published("car")) == WHOLE
+
+
+def test_only_a_held_shoot_can_be_released(places: Places) -> None:
+    Staging(places, "car").publish(manifest(stage(places)))
+    for name in ("car", "ghost"):
+        with pytest.raises(ShootError, match=f"no shoot '{name}' is held"):
+            release(places, name)
+
+
+def test_a_shoot_of_failures_only_has_no_spin_page(places: Places) -> None:
+    failed = row_of(PHOTO, error={"code": "empty-file", "message": "It is empty."})
+    folder = Staging(places, "car").publish(manifest(failed, status="incomplete"))
+    assert tree(folder) == {"contact-sheet.jpg", "manifest.json"}

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from worker.outbox.quality import confidence, flags, mask_area
+
+Mask = NDArray[np.uint8]
+
+
+def car(value: int = 255) -> Mask:
+    """A subject in the middle that fills a quarter of the picture."""
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:30] = value
+    return mask
+
+
+def codes(mask: Mask) -> list[str]:
+    return [flag.code for flag in flags(mask)]
+
+
+def test_the_area_is_the_share_of_the_picture() -> None:
+    assert mask_area(car()) == 0.25
+    assert mask_area(np.full((4, 4), 51, np.uint8)) == pytest.approx(0.2)
+
+
+def test_a_sure_mask_has_full_confidence_and_an_empty_one_none() -> None:
+    assert confidence(car()) == 1.0
+    assert confidence(np.zeros((4, 4), np.uint8)) == 0.0
+
+
+def test_confidence_is_the_dice_that_the_probabilities_promise() -> None:
+    mask = np.array([[255, 204, 51, 0]], np.uint8)  # probabilities 1, 0.8, 0.2, 0; two are chosen
+    assert confidence(mask) == pytest.approx(2 * (1 + 0.8) / (2 + 2))
+
+
+def test_half_is_chosen_from_128_on() -> None:
+    assert confidence(np.array([[127]], np.uint8)) == 0.0
+    assert confidence(np.array([[128]], np.uint8)) == pytest.approx(2 * 128 / 255 / (128 / 255 + 1))
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=64))
+def test_confidence_agrees_with_its_definition_pixel_by_pixel(values: list[int]) -> None:
+    p = np.array(values) / 255
+    chosen = p >= 0.5
+    both = p.sum() + chosen.sum()
+    expected = 2 * p[chosen].sum() / both if both else 0.0
+    assert confidence(np.array([values], np.uint8)) == pytest.approx(expected)
+
+
+def test_a_good_mask_has_no_flag() -> None:
+    assert codes(car()) == []
+
+
+def test_an_empty_mask_is_flagged_and_nothing_else_is_said_of_it() -> None:
+    assert codes(np.zeros((40, 40), np.uint8)) == ["nothing-found"]
+    speck = np.zeros((40, 40), np.uint8)
+    speck[0, :7] = 255  # 7 of 1600 pixels, at the border
+    assert codes(speck) == ["nothing-found"]
+
+
+def test_an_unsure_mask_is_flagged_with_its_confidence() -> None:
+    (flag,) = flags(car(200))
+    assert (flag.code, flag.value) == ("low-confidence", round(confidence(car(200)), 4))
+
+
+def test_a_car_that_is_cut_off_is_flagged_with_the_sides() -> None:
+    mask = car()
+    mask[0, 15] = mask[20, -1] = 255
+    (flag,) = flags(mask)
+    assert (flag.code, flag.value) == ("touches-border", 2.0)
+    assert "right and the top" in flag.sentence
+
+
+@pytest.mark.parametrize(
+    ("side", "place"),
+    [
+        ("left", np.s_[15:25, 0]),
+        ("right", np.s_[15:25, -1]),
+        ("top", np.s_[0, 15:25]),
+        ("bottom", np.s_[-1, 15:25]),
+    ],
+)
+def test_each_side_is_told_apart(side: str, place: tuple[slice | int, ...]) -> None:
+    mask = car()
+    mask[place] = 255
+    (flag,) = flags(mask)
+    assert f"at the {side} of" in flag.sentence
+
+
+def test_a_faint_rim_at_the_border_is_no_car() -> None:
+    mask = car()
+    mask[0, 15] = 127
+    assert "touches-border" not in codes(mask)

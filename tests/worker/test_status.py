@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rich.console import Console
+
+from tests.parts import drop_photos, row_of, shoot_in
+from worker.errors import FolderError
+from worker.outbox.manifest import CheckpointRecord, Flag, Manifest, PresetRecord
+from worker.outbox.places import Places
+from worker.outbox.publish import Staging
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases, Note, queued
+from worker.queue.roster import WorkerBeat, beat
+from worker.settings import Settings, read_settings
+from worker.status import Status, gather, show
+
+JOB = "0" * 32
+
+
+@pytest.fixture
+def settings(
+    no_settings: Path, places: Places, redis: Redis, redis_server: EmbeddedRedis
+) -> Iterator[Settings]:
+    yield read_settings(
+        inbox=places.inbox, outbox=places.outbox, broker_url=redis_server.url, quiet_seconds=60
+    )
+
+
+def drop(places: Places, shoot: str, count: int = 2, *, age_seconds: float = 1000) -> None:
+    """Photos that were last written so long ago."""
+    then = time.time() - age_seconds
+    for photo in drop_photos(places.inbox / shoot, count):
+        os.utime(photo, (then, then))
+
+
+def publish(places: Places, shoot: str, status: str, **changes: object) -> None:
+    """An edition in which ``changes`` are made to the last row."""
+    rows = [row_of(frame.source, frame.name) for frame in shoot_in(places.inbox, shoot).frames]
+    rows[-1] = row_of(rows[-1].source.source(), rows[-1].name, **changes)
+    manifest = Manifest(
+        shoot=shoot,
+        status=status,  # type: ignore[arg-type]
+        preset=PresetRecord(name="p", digest="d"),
+        checkpoint=CheckpointRecord(version="v", sha256="s"),
+        program="0",
+        started="",
+        finished="",
+        frames=rows,
+    )
+    Staging(places, shoot).publish(manifest)
+
+
+def only(status: Status) -> tuple[str, int, int, list[str]]:
+    (shoot,) = status.shoots
+    return shoot.state, shoot.done, shoot.frames, shoot.notes
+
+
+def test_a_shoot_that_is_still_copied_is_arriving(settings: Settings, places: Places) -> None:
+    drop(places, "car", age_seconds=0)
+    assert only(gather(settings))[0] == "arriving"
+
+
+def test_a_shoot_short_of_frames_waits_and_says_for_what(
+    settings: Settings, places: Places
+) -> None:
+    drop(places, "car", age_seconds=30)
+    state, done, frames, notes = only(gather(settings))
+    assert (state, done, frames) == ("waiting", 0, 2)
+    assert "2 of 16 frames" in notes[0]
+
+
+def test_a_shoot_that_nobody_has_queued_yet_is_ready(settings: Settings, places: Places) -> None:
+    drop(places, "car")
+    assert only(gather(settings)) == ("ready", 0, 2, ["to be queued"])
+
+
+def test_a_queued_shoot_says_so(settings: Settings, places: Places, leases: Leases) -> None:
+    drop(places, "car")
+    leases.write("car", queued(JOB, attempt=2, total=2))
+    assert only(gather(settings)) == ("queued", 0, 2, ["attempt 2"])
+
+
+def test_a_shoot_in_work_says_how_far_and_where(
+    settings: Settings, places: Places, leases: Leases
+) -> None:
+    drop(places, "car")
+    leases.write("car", Note("working", JOB, 1, 0.0, done=1, total=2, worker="studio-7"))
+    assert only(gather(settings))[3] == ["studio-7 is gone; it will be queued again"]
+    lease = leases.acquire("car")
+    assert lease
+    assert only(gather(settings)) == ("working", 1, 2, ["studio-7"])
+
+
+def test_a_failed_shoot_says_why_and_needs_a_person(
+    settings: Settings, places: Places, leases: Leases
+) -> None:
+    drop(places, "car")
+    leases.write("car", Note("failed", JOB, 3, 0.0, total=2, error="No space left on device"))
+    status = gather(settings)
+    assert only(status) == ("failed", 0, 2, ["attempt 3", "No space left on device"])
+    assert status.needs_a_person
+
+
+def test_a_complete_shoot_needs_nobody_and_shows_its_flags(
+    settings: Settings, places: Places
+) -> None:
+    drop(places, "car")
+    flag = Flag(code="low-confidence", value=0.9, sentence="Look at its edge.")
+    publish(places, "car", "complete", flags=[flag])
+    status = gather(settings)
+    assert only(status) == ("complete", 2, 2, ["02: Look at its edge."])
+    assert not status.needs_a_person
+
+
+@pytest.mark.parametrize("state", ["incomplete", "held"])
+def test_a_shoot_with_a_failed_frame_names_it_and_needs_a_person(
+    settings: Settings, places: Places, state: str
+) -> None:
+    drop(places, "car")
+    publish(places, "car", state, error={"code": "empty-file", "message": "It is empty."})
+    status = gather(settings)
+    assert only(status) == (state, 1, 2, ["car/02.jpg: It is empty."])
+    assert status.needs_a_person
+
+
+def test_what_is_not_taken_up_is_a_problem_that_needs_a_person(
+    settings: Settings, places: Places
+) -> None:
+    (places.inbox / "car").mkdir()
+    status = gather(settings)
+    assert set(status.problems) == {"car"}
+    assert status.needs_a_person
+
+
+def test_an_empty_inbox_needs_nobody(settings: Settings) -> None:
+    status = gather(settings)
+    assert (status.shoots, status.problems, status.broker) == ([], {}, "running")
+    assert not status.needs_a_person
+
+
+def test_workers_are_listed(settings: Settings, redis: Redis) -> None:
+    sign = WorkerBeat("studio-7", "cpu", "v1", frames=5, shoots=["car"])
+    beat(redis, sign)
+    assert gather(settings).workers == [sign]
+
+
+def test_without_redis_the_folders_still_tell_how_things_stand(
+    settings: Settings, places: Places, tmp_path: Path
+) -> None:
+    drop(places, "car")
+    drop(places, "van")
+    publish(places, "van", "complete")
+    alone = settings.model_copy(update={"broker_url": "", "state": tmp_path / "state"})
+    status = gather(alone)
+    assert [(s.shoot, s.state) for s in status.shoots] == [("car", "ready"), ("van", "complete")]
+    assert status.broker == "not running (start it: cyclorama run)"
+    assert status.workers == []
+    away = gather(settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"}))
+    assert "127.0.0.1:1/0 cannot be reached" in away.broker
+
+
+def test_looking_changes_nothing(
+    settings: Settings, places: Places, redis: Redis, tmp_path: Path
+) -> None:
+    drop(places, "car")
+    before = sorted(tmp_path.rglob("*"))
+    gather(settings)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert redis.dbsize() == 0
+
+
+def test_an_inbox_that_is_not_there_is_an_error(settings: Settings, places: Places) -> None:
+    places.inbox.rmdir()
+    with pytest.raises(FolderError, match="cannot be read"):
+        gather(settings)
+
+
+def test_a_program_reads_the_same(settings: Settings, places: Places, redis: Redis) -> None:
+    drop(places, "car")
+    beat(redis, WorkerBeat("studio-7", "cpu", "v1"))
+    found = json.loads(json.dumps(gather(settings).as_json()))
+    assert found["shoots"] == [
+        {"shoot": "car", "state": "ready", "done": 0, "frames": 2, "notes": ["to be queued"]}
+    ]
+    assert found["workers"][0]["name"] == "studio-7"
+
+
+def test_a_person_sees_every_shoot_problem_and_worker(
+    settings: Settings, places: Places, redis: Redis
+) -> None:
+    drop(places, "[bold]car")
+    (places.inbox / "empty").mkdir()
+    beat(redis, WorkerBeat("studio-7", "cpu", "v1", frames=5))
+    text = io.StringIO()
+    show(gather(settings), Console(file=text, width=200))
+    for words in ("[bold]car", "ready", "0/2", "empty: this folder holds no photo", "studio-7"):
+        assert words in text.getvalue()
+    assert "Redis: running" in text.getvalue()
