@@ -20,7 +20,7 @@ PICTURE = Path(__file__).parent.parent / ".readme" / "before-after.jpg"
 
 def main() -> int:
     """Writes the picture with the champion's mask, not with the rendered one."""
-    photo = Booth(seed=7, width=960, height=640).render(3).image
+    photo = Booth(seed=15, width=960, height=640).render(3).image
     segmenter = Segmenter.load(ModelStore(Path("models")).champion(), choose_device())
     mask = refine(segmenter.segment([photo])[0], photo)
     finished = compose(photo, mask, load_preset("studio-white")).composite

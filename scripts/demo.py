@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("photos", nargs="*", type=Path, help="folders or files of your own")
     parser.add_argument("--preset", help="name of a preset or a .toml file")
-    parser.add_argument("--seed", type=int, default=7, help="which car is rendered")
+    parser.add_argument("--seed", type=int, default=15, help="which car is rendered")
     parser.add_argument("--width", type=int, default=960, help="of rendered photos, in pixels")
     options = parser.parse_args()
     name = "own" if options.photos else f"rendered-{options.seed}-{options.width}"

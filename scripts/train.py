@@ -26,7 +26,7 @@ from unet_core.data import DataError, find_pairs, split_by_car
 from unet_core.evaluation import evaluate, summary
 from unet_core.model import UNet
 from unet_core.segment import DeviceError, Segmenter, choose_device
-from unet_core.training import OUR_NETWORK, Recipe, Samples, TrainingError, train
+from unet_core.training import OUR_LONG_SIDE_PX, OUR_NETWORK, Recipe, Samples, TrainingError, train
 from unet_core.training import Progress as Step
 
 console = Console(stderr=True)
@@ -90,6 +90,7 @@ def main() -> int:
         return 1
     card = Card(
         version=options.version,
+        long_side_px=OUR_LONG_SIDE_PX,
         holdout=sorted({pair.car for pair in holdout}),
         data=options.data_note,
         parent=parent,

@@ -21,12 +21,14 @@ from torchvision.transforms.v2 import functional as tv
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How wild the booth may get. Probabilities in [0, 1]; scales are factors of the picture."""
+    """How wild the booth may get. Probabilities in [0, 1]."""
 
-    crop: tuple[int, int] = (640, 960)
+    crop: tuple[int, int] = (512, 768)
     """(height, width) in pixels of what the network sees."""
-    scales: tuple[float, float] = (0.35, 1.1)
-    new_background: float = 0.4
+    long_side_px: int = 960
+    """What a whole picture is reduced to before the network sees it; varied by ``scales``."""
+    scales: tuple[float, float] = (0.5, 1.25)
+    new_background: float = 0.3
     quarter_turn: float = 0.08
     grey: float = 0.05
     blur: float = 0.15
@@ -56,7 +58,7 @@ class Augmentation:
         if chance(rng, 0.5):
             image, mask = image.flip(-1), mask.flip(-1)
         low, high = (math.log(scale) for scale in self.scales)
-        scale = math.exp(uniform(rng, low, high))
+        scale = math.exp(uniform(rng, low, high)) * self.long_side_px / max(image.shape)
         height, width = (round(side / scale) for side in self.crop)
         top = round(uniform(rng, *window(image.shape[-2], height)))
         left = round(uniform(rng, *window(image.shape[-1], width)))

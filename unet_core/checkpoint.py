@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from unet_core.model import UNet, UNetConfig
 
@@ -82,7 +82,7 @@ def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        save_file(weights, part / WEIGHTS)
+        (part / WEIGHTS).write_bytes(save(weights))  # save_file hides it from other users
         card = card.model_copy(
             update={"sha256": file_sha256(part / WEIGHTS), "network": asdict(network.config)}
         )

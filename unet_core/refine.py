@@ -38,17 +38,16 @@ def _refine_edge_tiles(mask: Picture, pixels: Picture, *, radius: int) -> None:
     for top in range(0, height, TILE_PX):
         for left in range(0, width, TILE_PX):
             tile = np.s_[top : top + TILE_PX, left : left + TILE_PX]
-            soft = (source[tile] > 0) & (source[tile] < 255)
-            if not soft.any():
-                continue
             up, before = max(0, top - margin), max(0, left - margin)
             wide = np.s_[up : top + TILE_PX + margin, before : left + TILE_PX + margin]
+            inner = np.s_[top - up : top - up + TILE_PX, left - before : left - before + TILE_PX]
+            soft = cv2.inRange(source[wide], 1, 254)
+            band = cv2.dilate(soft, np.ones((3, 3), np.uint8))[inner] > 0
+            if not band.any():
+                continue
             luma = np.asarray(cv2.cvtColor(pixels[wide], cv2.COLOR_RGB2GRAY), np.uint8)
             filtered = guided_filter(luma, source[wide], radius=radius)
-            rows, columns = soft.shape
-            inner = filtered[top - up : top - up + rows, left - before : left - before + columns]
-            band = cv2.dilate(soft.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            mask[tile][band] = inner[band]
+            mask[tile][band] = filtered[inner][band]
 
 
 def guided_filter(

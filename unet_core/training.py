@@ -26,7 +26,8 @@ from unet_core.data import DataError, Pair, read_pair
 from unet_core.losses import segmentation_loss
 from unet_core.model import UNet, UNetConfig
 
-OUR_NETWORK = UNetConfig(width=32, depth=4, norm="batch", fold=4)
+OUR_NETWORK = UNetConfig(width=16, depth=5, norm="batch", fold=2)
+OUR_LONG_SIDE_PX = 960
 
 
 class TrainingError(Exception):

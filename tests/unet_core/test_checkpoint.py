@@ -177,6 +177,11 @@ def test_a_finished_checkpoint_leaves_nothing_beside_it(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [CARD, WEIGHTS]
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(folder: Path) -> None:
+    # Training and workers often run as different users.
+    assert (folder / WEIGHTS).stat().st_mode == (folder / CARD).stat().st_mode
+
+
 def test_a_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
     card = Card(version="v1", recipe={"not for JSON": object()})
 

@@ -61,7 +61,7 @@ def test_an_empty_layout_is_refused(tmp_path: Path) -> None:
     for name in ("train", "train_masks"):
         (tmp_path / name).mkdir()
 
-    with pytest.raises(DataError, match="no .jpg"):
+    with pytest.raises(DataError, match=r"no \.jpg"):
         find_pairs(tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train" / "a_01.jpg"
     path.write_bytes(path.read_bytes()[:400])
 
-    with pytest.raises(DataError, match="a_01.jpg"):
+    with pytest.raises(DataError, match=r"a_01\.jpg"):
         read_pair(find_pairs(tmp_path)[0])
 
 

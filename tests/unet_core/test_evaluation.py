@@ -43,7 +43,9 @@ def pairs(tmp_path: Path) -> list[Pair]:
 
 
 def score(car: str, dice: float, iou: float, boundary: float) -> Score:
-    return Score(Pair(Path(f"{car}_01.jpg"), Path(f"{car}_01_mask.gif"), car), dice, iou, boundary)
+    frame = f"{car}_{round(dice * 100):02}"
+    pair = Pair(Path(f"{frame}.jpg"), Path(f"{frame}_mask.gif"), car)
+    return Score(pair, dice, iou, boundary)
 
 
 def test_a_good_network_scores_high_on_every_pair_in_order(pairs: list[Pair]) -> None:
@@ -68,6 +70,16 @@ def test_scores_are_measured_at_the_pictures_own_size(pairs: list[Pair]) -> None
 
     assert found.dice > 0.95, "the small mask was enlarged to the label, not the label reduced"
     assert dice(truth, truth) == iou(truth, truth) == boundary_f(truth, truth, tolerance_px=2) == 1
+
+
+def test_a_boundary_four_pixels_off_is_not_forgiven(pairs: list[Pair]) -> None:
+    truth = np.roll(read_pair(pairs[0])[1], 4, axis=1)
+    Image.fromarray(truth).save(pairs[0].mask)
+
+    found = evaluate(brightness_segmenter(), pairs[:1])[0]
+
+    assert found.dice > 0.8
+    assert found.boundary_f_2px < 0.75
 
 
 def test_a_network_that_sees_nothing_scores_0(pairs: list[Pair]) -> None:

@@ -1,4 +1,4 @@
-"""From the network's mask to the picture's size: no specks, and edges where the picture has them."""
+"""From the network's mask to the picture's size: no specks, and the picture's edges."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from tests.worker.line.bench import Bench
 from unet_core.segment import Picture, Segmenter
 from worker.errors import LeaseLost
 from worker.line import frame as frame_module
+from worker.line.batcher import Batcher
 from worker.line.pipeline import kept
 from worker.outbox.manifest import read_manifest
 from worker.outbox.publish import Staging, release
@@ -525,38 +526,46 @@ def test_names_that_would_collide_are_delivered_side_by_side(bench: Bench) -> No
         assert files[row.outputs["composite"].path] == row.outputs["composite"].sha256
 
 
+class Gate:
+    """A network that keeps the device busy until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+        self.entered.set()
+        assert self.opened.wait(30)
+        return [picture[..., 0] for picture in pictures]
+
+
 def test_two_jobs_at_once_meet_in_the_batcher_and_are_both_delivered(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for shoot in ("car", "van"):
-        drop_photos(bench.places.inbox / shoot, 4)
-    segment, submitted = Segmenter.segment, threading.Semaphore(0)
-    submit = bench.line._batcher.submit
+        drop_photos(bench.places.inbox / shoot, 2)
+    gate, submitted, submit = Gate(), threading.Semaphore(0), batcher.submit
+    submit(gate, np.zeros((2, 2, 3), np.uint8), job="first")
+    assert gate.entered.wait(10)
 
-    def counting(*arguments: object, **named: object) -> object:
-        future = submit(*arguments, **named)  # type: ignore[arg-type]
+    def counting(network: Segmenter, picture: Picture, *, job: str) -> object:
+        future = submit(network, picture, job=job)
         submitted.release()
         return future
 
-    def slow(self: Segmenter, pictures: Sequence[Picture]) -> list[Picture]:
-        if len(slow_calls) == 0:  # the first batch waits until both jobs have sent two pictures
-            slow_calls.append(1)
-            for _ in range(4):
-                assert submitted.acquire(timeout=10)
-        return segment(self, pictures)
-
-    slow_calls: list[int] = []
-    monkeypatch.setattr(bench.line._batcher, "submit", counting)
-    monkeypatch.setattr(Segmenter, "segment", slow)
+    monkeypatch.setattr(batcher, "submit", counting)
     threads = [threading.Thread(target=bench.work, args=(shoot,)) for shoot in ("car", "van")]
     for thread in threads:
         thread.start()
+    for _ in range(4):
+        assert submitted.acquire(timeout=30)
+    gate.opened.set()
     for thread in threads:
         thread.join(30)
     for shoot in ("car", "van"):
-        assert bench.manifest(shoot).status == "complete"
-    assert bench.line.shared_batches
-    assert any(r.batch and r.batch.jobs == 2 for r in bench.manifest("car").frames)
+        manifest = bench.manifest(shoot)
+        assert manifest.status == "complete"
+        assert {(r.batch.size, r.batch.jobs) for r in manifest.frames if r.batch} == {(4, 2)}
+    assert bench.line.shared_batches == {2}
 
 
 @pytest.mark.usefixtures("car")
@@ -564,11 +573,10 @@ def test_a_worker_that_was_overtaken_publishes_nothing(
     bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.leases.seconds = 0.15
-    make, other = frame_module.make_frame, Leases(redis, seconds=60)
+    make = frame_module.make_frame
 
     def slow(*arguments: object) -> object:
-        redis.delete("cyclorama:lease:car")
-        other.acquire("car")
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
         time.sleep(0.2)
         return make(*arguments)  # type: ignore[arg-type]
 
@@ -614,15 +622,14 @@ def test_a_redis_that_goes_away_in_the_middle_costs_no_work(
 def test_a_lease_is_kept_while_work_goes_on_and_marked_when_it_is_lost(
     redis: Redis,
 ) -> None:
-    leases = Leases(redis, seconds=0.3)
+    leases = Leases(redis, seconds=0.6)
     lease = leases.acquire("car")
     assert lease
-    with kept(lease, 0.1):
-        time.sleep(0.5)
+    with kept(lease, 0.05):
+        time.sleep(0.8)
         assert leases.held("car")
-        redis.delete("cyclorama:lease:car")
-        assert Leases(redis, seconds=60).acquire("car")
-        time.sleep(0.25)
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
+        time.sleep(0.4)
     with pytest.raises(LeaseLost):
         lease.check()
 
