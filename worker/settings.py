@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -80,7 +81,19 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, config_file())
-        return init_settings, env_settings, dotenv_settings, toml
+        return init_settings, env_settings, OwnDotEnv(settings_cls), toml
+
+
+class OwnDotEnv(DotEnvSettingsSource):
+    """``.env`` without the names of other programs, which share the file."""
+
+    def __call__(self) -> dict[str, Any]:
+        known = Settings.model_fields.keys()
+        return {
+            name: value
+            for name, value in super().__call__().items()
+            if name in known or name.lower().startswith(PREFIX.lower())
+        }
 
 
 def config_file() -> Path:

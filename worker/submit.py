@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from worker.errors import ShootError
@@ -34,6 +35,6 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
             yield f"{name} is in work already"
             continue
         message = JobMessage.of(shoots[name], retry=retry)
-        leases.write(name, queued(message.job, attempt=1, total=len(message.frames)))
+        leases.write(name, queued(message, at=time.time()))
         send(app, message)
         yield f"{name} is queued: {len(message.frames)} frames"

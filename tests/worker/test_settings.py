@@ -98,3 +98,8 @@ def test_the_variable_of_the_tests_own_photos_is_no_unknown_setting(
 ) -> None:
     monkeypatch.setenv("CYCLORAMA_REAL_PHOTOS", "/photos")
     assert read_settings().jobs == 2
+
+
+def test_names_of_other_programs_in_env_are_passed_over() -> None:
+    Path(".env").write_text("POSTGRES_PASSWORD=x\nCYCLORAMA_JOBS=4\n")
+    assert read_settings().jobs == 4

@@ -18,6 +18,7 @@ from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, Note, queued
+from worker.queue.messages import JobMessage
 from worker.queue.roster import WorkerBeat, beat
 from worker.settings import Settings, read_settings
 from worker.status import Status, gather, show
@@ -84,7 +85,8 @@ def test_a_shoot_that_nobody_has_queued_yet_is_ready(settings: Settings, places:
 
 def test_a_queued_shoot_says_so(settings: Settings, places: Places, leases: Leases) -> None:
     drop(places, "car")
-    leases.write("car", queued(JOB, attempt=2, total=2))
+    message = JobMessage.of(shoot_in(places.inbox, "car"), attempt=2)
+    leases.write("car", queued(message, at=0.0))
     assert only(gather(settings)) == ("queued", 0, 2, ["attempt 2"])
 
 

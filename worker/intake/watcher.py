@@ -99,8 +99,9 @@ class Inbox:
         return self._default
 
     def manifest(self, shoot: str) -> Manifest | None:
-        """The manifest of a shoot, published or held; read again only when it changed."""
-        for folder in (self._places.published(shoot), self._places.held(shoot)):
+        """The manifest of a shoot, the held edition before the published one, because it is the
+        newer; read again only when it changed."""
+        for folder in (self._places.held(shoot), self._places.published(shoot)):
             try:
                 stat = (folder / MANIFEST).stat()
             except OSError:
@@ -140,7 +141,8 @@ class Watcher:
         return view
 
     def _submit(self, shoot: Shoot, clock: float, view: View) -> None:
-        attempt = self._attempt(shoot.name, clock)
+        fresh = JobMessage.of(shoot)
+        attempt = self._attempt(fresh, clock)
         if attempt is None:
             return
         if attempt > self._max_attempts:
@@ -150,22 +152,23 @@ class Watcher:
                 f"run: cyclorama retry {shoot.name}"
             )
             return
-        message = JobMessage.of(shoot, attempt=attempt)
-        note = queued(message.job, attempt=attempt, total=len(shoot.frames), at=clock)
-        self._leases.write(shoot.name, note)
+        message = fresh.model_copy(update={"attempt": attempt})
+        self._leases.write(shoot.name, queued(message, at=clock))
         self._queue.send(message)
         log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), attempt)
 
-    def _attempt(self, shoot: str, clock: float) -> int | None:
-        """Which attempt a job for the shoot would be; ``None`` if it is queued or in work."""
-        if self._leases.held(shoot):
+    def _attempt(self, message: JobMessage, clock: float) -> int | None:
+        """Which attempt this job would be; ``None`` if the shoot is queued or in work."""
+        if self._leases.held(message.shoot):
             return None
-        note = self._leases.note(shoot)
+        note = self._leases.note(message.shoot)
         if note is None:
             return 1
         if note.state == "queued":
             lost = clock - note.at > LOST_AFTER_SECONDS and self._queue.length() == 0
             return note.attempt if lost else None
+        if note.photos != message.photos:
+            return 1  # somebody changed the photos since: they deserve a fresh start
         if note.state == "failed":
             # Rests a little longer after every failure: 2, 4, 8 … seconds.
             return note.attempt + 1 if clock - note.at > 2.0**note.attempt else None

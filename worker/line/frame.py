@@ -25,7 +25,7 @@ from unet_core.images import (
 )
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
-from worker.errors import CycloramaError, ModelError
+from worker.errors import CycloramaError, FolderError, ModelError
 from worker.finish.composite import compose
 from worker.finish.presets import Preset
 from worker.line.batcher import Batcher, Masked
@@ -75,6 +75,8 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
         source = _seen_now(path, frame.source)
         row = _finish(frame, source, path, order)
     except ImageError as error:
+        if not order.inbox.is_dir():  # the share is gone, not this photo
+            raise FolderError(f"the inbox {order.inbox} went away") from error
         row = _failed(frame, source, error.code, str(error))
     except (OSError, MemoryError, CycloramaError):
         raise

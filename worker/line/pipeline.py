@@ -131,7 +131,7 @@ class Line:
             self._count(row)
             self._progress(shoot, len(done))
         manifest = self._manifest(message, started, done, preset, segmenter)
-        lease.check()
+        lease.renew()  # asks Redis: nobody else may publish this shoot now
         folder = staging.publish(manifest)
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
 
@@ -160,11 +160,12 @@ class Line:
         return done
 
     def _editions(self, shoot: str) -> list[tuple[Path, Manifest]]:
-        """What is delivered or held of a shoot; else what a crash between two renames left."""
+        """What is held or delivered of a shoot, newest first; else what a crash between two
+        renames left."""
         places = self._places
         found = [
             (folder, manifest)
-            for folder in (places.published(shoot), places.held(shoot), places.retired(shoot))
+            for folder in (places.held(shoot), places.published(shoot), places.retired(shoot))
             if (manifest := read_manifest(folder))
         ]
         retired = places.retired(shoot)
@@ -211,6 +212,7 @@ class Line:
             total=len(message.frames),
             worker=self._options.worker,
             error=error,
+            photos=message.photos,
         )
         try:
             self._leases.write(message.shoot, note)

@@ -84,11 +84,11 @@ class Staging:
         self._sweep(manifest)
         sync_folder(self.folder)
         places, shoot = self._places, self.shoot
-        target, other = places.published(shoot), places.held(shoot)
-        if manifest.status == "held":
-            target, other = other, target
+        held = manifest.status == "held"
+        target = places.held(shoot) if held else places.published(shoot)
         replace_folder(self.folder, target, aside=places.retired(shoot))
-        shutil.rmtree(other, ignore_errors=True)
+        if not held:  # an edition that was delivered stays while a newer one is held
+            shutil.rmtree(places.held(shoot), ignore_errors=True)
         return target
 
     def _write_reports(self, manifest: Manifest) -> None:

@@ -57,7 +57,9 @@ def connect(broker_url: str) -> Redis:
     """A client of the broker's Redis. Raises :class:`BrokerError` when it does not answer."""
     url = broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
     try:
-        redis = Redis.from_url(url, socket_connect_timeout=5, health_check_interval=10)
+        redis = Redis.from_url(
+            url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=10
+        )
         redis.ping()
     except (RedisError, OSError, ValueError) as error:
         raise unreachable(broker_url, error) from error

@@ -6,7 +6,6 @@ lies a note on the shoot's job: queued or working, which attempt, how far.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from worker.errors import LeaseLost
+from worker.queue.messages import JobMessage
 
 NOTE_SECONDS = 7 * 24 * 3600
 
@@ -32,6 +32,8 @@ class Note:
     total: int = 0
     worker: str = ""
     error: str = ""
+    photos: str = ""
+    """Digest of the photos that the job is about."""
 
 
 class Lease:
@@ -108,6 +110,7 @@ class Leases:
                 total=int(fields["total"]),
                 worker=fields["worker"],
                 error=fields["error"],
+                photos=fields["photos"],
             )
         except (KeyError, ValueError):
             return None
@@ -117,9 +120,10 @@ class Leases:
         self._redis.delete(_note(shoot))
 
 
-def queued(job: str, *, attempt: int, total: int, at: float | None = None) -> Note:
-    """The note that goes with a message; ``at`` is now unless it is given."""
-    return Note("queued", job, attempt, time.time() if at is None else at, total=total)
+def queued(message: JobMessage, *, at: float) -> Note:
+    """The note that goes with a message; ``at`` in seconds since the epoch."""
+    total = len(message.frames)
+    return Note("queued", message.job, message.attempt, at, total=total, photos=message.photos)
 
 
 def _note(shoot: str) -> str:

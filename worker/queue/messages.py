@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -73,6 +74,12 @@ class JobMessage(BaseModel):
                 for frame in shoot.frames
             ),
         )
+
+    @property
+    def photos(self) -> str:
+        """Digest of the photos in their states: another one means that something was mended."""
+        states = sorted((frame.path, frame.size, frame.mtime_ns) for frame in self.frames)
+        return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
     def to_frames(self) -> list[Frame]:
         """The frames of the message."""

@@ -19,6 +19,7 @@ from worker.outbox.manifest import CheckpointRecord, Manifest, PresetRecord
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Leases, Note
+from worker.queue.messages import JobMessage
 
 RULES = Rules(settle_seconds=2, quiet_seconds=30)
 
@@ -28,6 +29,7 @@ class Desk:
 
     def __init__(self, places: Places, leases: Leases, *, max_attempts: int = 3) -> None:
         self.queue, self.seconds, self.began = ListQueue(), 0.0, time.time()
+        self.places = places
         inbox = Inbox(places, preset="studio-grey", presets=places.inbox.parent, rules=RULES)
         self.watcher = Watcher(inbox, leases, self.queue, max_attempts=max_attempts)
 
@@ -52,8 +54,9 @@ def car(places: Places) -> Path:
     return places.inbox / "car"
 
 
-def note(leases: Leases, state: str, *, attempt: int, at: float) -> None:
-    leases.write("car", Note(state, "0" * 32, attempt, at))  # type: ignore[arg-type]
+def note(desk: Desk, leases: Leases, state: str, *, attempt: int, at: float) -> None:
+    photos = JobMessage.of(shoot_in(desk.places.inbox, "car")).photos
+    leases.write("car", Note(state, "0" * 32, attempt, at, photos=photos))  # type: ignore[arg-type]
 
 
 def publish(places: Places, shoot: str, *, status: str = "complete") -> None:
@@ -116,7 +119,7 @@ def test_a_shoot_is_not_queued_while_somebody_holds_its_lease(desk: Desk, leases
 def test_a_shoot_whose_worker_died_is_queued_again_as_the_next_attempt(
     desk: Desk, leases: Leases
 ) -> None:
-    note(leases, "working", attempt=1, at=desk.began)
+    note(desk, leases, "working", attempt=1, at=desk.began)
     desk.settled()
     assert [message.attempt for message in desk.queue] == [2]
 
@@ -134,7 +137,7 @@ def test_a_shoot_rests_longer_after_every_failure(desk: Desk, leases: Leases) ->
     desk.settled()
     desk.queue.clear()
     for attempt, rest in [(1, 2), (2, 4)]:
-        note(leases, "failed", attempt=attempt, at=desk.began + desk.seconds)
+        note(desk, leases, "failed", attempt=attempt, at=desk.began + desk.seconds)
         desk.tick(rest)
         assert not desk.queue
         desk.tick(0.1)
@@ -142,12 +145,23 @@ def test_a_shoot_rests_longer_after_every_failure(desk: Desk, leases: Leases) ->
         desk.queue.clear()
 
 
+def test_a_shoot_that_was_given_up_starts_afresh_when_a_photo_is_replaced(
+    desk: Desk, leases: Leases, car: Path
+) -> None:
+    note(desk, leases, "failed", attempt=3, at=desk.began)
+    assert desk.settled().given_up == {"car"}
+    drop_photos(car, 1, size=(50, 40))
+    desk.tick(1)
+    desk.tick(31)
+    assert [message.attempt for message in desk.queue] == [1]
+
+
 @pytest.mark.usefixtures("car")
 @pytest.mark.parametrize("state", ["failed", "working"])
 def test_a_shoot_is_given_up_after_the_last_attempt_and_says_how_to_go_on(
     desk: Desk, leases: Leases, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    note(leases, state, attempt=3, at=desk.began)
+    note(desk, leases, state, attempt=3, at=desk.began)
     with caplog.at_level(logging.WARNING):
         view = desk.settled()
         desk.tick(100)

@@ -165,6 +165,18 @@ def test_a_held_shoot_whose_photo_is_mended_is_published(bench: Bench, car: Path
     assert not bench.places.held("car").exists()
 
 
+def test_what_was_delivered_stays_while_a_newer_edition_is_held(bench: Bench, car: Path) -> None:
+    bench.preset('on_failed_frame = "hold"\n')
+    bench.work()
+    delivered = bench.files(bench.places.published("car"))
+    (car / "02.jpg").write_bytes(b"")
+    bench.work()
+    assert bench.files(bench.places.published("car")) == delivered
+    assert bench.places.held("car").exists()
+    release(bench.places, "car")
+    assert bench.manifest().status == "incomplete"
+
+
 @pytest.mark.usefixtures("car")
 def test_a_redelivered_message_touches_nothing(bench: Bench, decoded: list[str]) -> None:
     message = bench.message()

@@ -7,6 +7,12 @@ from redis import Redis
 
 from worker.errors import LeaseLost
 from worker.queue.leases import Leases, Note, queued
+from worker.queue.messages import FrameMessage, JobMessage
+
+
+def job(*, attempt: int = 1) -> JobMessage:
+    frame = FrameMessage(name="01", angle=1, path="car/01.jpg", size=1, mtime_ns=1)
+    return JobMessage(job="a" * 32, shoot="car", attempt=attempt, frames=(frame,))
 
 
 @pytest.fixture
@@ -91,16 +97,16 @@ def test_a_note_comes_back_as_it_was_written(leases: Leases) -> None:
 
 def test_a_note_replaces_the_one_before(leases: Leases) -> None:
     leases.write("car", Note("failed", "f" * 32, 2, 1.0, error="disk full"))
-    leases.write("car", queued("a" * 32, attempt=3, total=16, at=2.0))
-    assert leases.note("car") == Note("queued", "a" * 32, 3, 2.0, total=16)
+    leases.write("car", queued(job(attempt=3), at=2.0))
+    assert leases.note("car") == Note("queued", "a" * 32, 3, 2.0, total=1, photos=job().photos)
 
 
 def test_progress_shows_in_the_note(leases: Leases) -> None:
-    leases.write("car", queued("a" * 32, attempt=1, total=16))
+    leases.write("car", queued(job(), at=1.0))
     leases.progress("car", 5)
     note = leases.note("car")
     assert note
-    assert (note.done, note.total) == (5, 16)
+    assert (note.done, note.total) == (5, 1)
 
 
 def test_progress_of_a_shoot_whose_note_is_lost_makes_no_note(leases: Leases) -> None:
@@ -111,7 +117,7 @@ def test_progress_of_a_shoot_whose_note_is_lost_makes_no_note(leases: Leases) ->
 def test_a_note_is_forgotten_when_asked_and_vanishes_by_itself_some_day(
     leases: Leases, redis: Redis
 ) -> None:
-    leases.write("car", queued("a" * 32, attempt=1, total=16))
+    leases.write("car", queued(job(), at=1.0))
     (key,) = redis.keys("*car*")
     assert 0 < redis.ttl(key) <= 7 * 24 * 3600
     leases.forget("car")
