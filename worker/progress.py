@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from worker.intake.plan import Stage
+from worker.intake.plan import Stage, missing
 from worker.intake.watcher import Inbox, View
 from worker.outbox.manifest import Manifest
 from worker.queue.leases import Leases
@@ -46,7 +46,7 @@ class ProgressView:
             frames = len(decision.shoot.frames)
             tally.frames += frames
             manifest = self._inbox.manifest(name)
-            if decision.stage == Stage.DONE and manifest:
+            if manifest and not missing(decision.shoot, manifest):  # perhaps since the last look
                 tally.done += frames
                 tally.failed += len(manifest.failed())
                 tally.finished[name] = manifest

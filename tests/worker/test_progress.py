@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.parts import drop_photos, row_of, shoot_in
+from worker.intake.plan import Rules
+from worker.intake.watcher import Inbox
+from worker.outbox.manifest import CheckpointRecord, Failure, Manifest, PresetRecord
+from worker.outbox.places import Places
+from worker.outbox.publish import Staging
+from worker.progress import ProgressView, Reporter
+from worker.queue.leases import Leases, Note
+
+
+@pytest.fixture
+def inbox(places: Places) -> Inbox:
+    rules = Rules(settle_seconds=0, quiet_seconds=0)
+    return Inbox(places, preset="studio-grey", presets=places.inbox.parent, rules=rules)
+
+
+def publish(places: Places, *, failed: bool = False) -> None:
+    frames = shoot_in(places.inbox, "car").frames
+    error = Failure(code="truncated", message="it ends too early") if failed else None
+    manifest = Manifest(
+        shoot="car",
+        status="incomplete" if failed else "complete",
+        preset=PresetRecord(name="p", digest="d"),
+        checkpoint=CheckpointRecord(version="v", sha256="s"),
+        program="0",
+        started="",
+        finished="",
+        frames=[
+            row_of(frame.source, frame.name, error=error if frame.angle == 1 else None)
+            for frame in frames
+        ],
+    )
+    Staging(places, "car").publish(manifest)
+
+
+def test_frames_in_work_are_counted_from_the_note(
+    places: Places, inbox: Inbox, leases: Leases
+) -> None:
+    drop_photos(places.inbox / "car", 4)
+    leases.write("car", Note("working", "0" * 32, 1, 0.0, done=3, total=4))
+    tally = ProgressView(inbox, leases).tally(inbox.view(0.0))
+    assert (tally.done, tally.frames, tally.failed) == (3, 4, 0)
+
+
+def test_a_shoot_that_was_published_since_the_last_look_counts_as_done(
+    places: Places, inbox: Inbox, leases: Leases
+) -> None:
+    drop_photos(places.inbox / "car", 4)
+    view = inbox.view(0.0)
+    publish(places, failed=True)
+    tally = ProgressView(inbox, leases).tally(view)
+    assert (tally.done, tally.frames, tally.failed) == (4, 4, 1)
+
+
+def test_where_nobody_looks_each_event_is_a_plain_line(
+    places: Places, inbox: Inbox, leases: Leases
+) -> None:
+    drop_photos(places.inbox / "car", 2)
+    text = io.StringIO()
+    clock = iter([0.0, 2.0, 4.0, 6.0])
+    reporter = Reporter(Console(file=text, width=200), lambda: next(clock))
+    progress, view = ProgressView(inbox, leases), inbox.view(0.0)
+    reporter.show(progress.tally(view), view)
+    publish(places, failed=True)
+    view.problems["notes"] = "this folder holds no photo"
+    reporter.finish(progress.tally(view), view)
+    lines = text.getvalue().splitlines()
+    assert lines[0] == "car is incomplete: 1 of 2 frames"
+    assert lines[1].endswith("it ends too early")
+    assert lines[2] == "notes: this folder holds no photo"
+    assert lines[3].startswith("2 of 2 frames done, 1 failed")
