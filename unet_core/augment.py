@@ -23,17 +23,22 @@ from torchvision.transforms.v2 import functional as tv
 class Augmentation:
     """How wild the booth may get. Probabilities in [0, 1]."""
 
-    crop: tuple[int, int] = (512, 768)
+    crop: tuple[int, int] = (384, 576)
     """(height, width) in pixels of what the network sees."""
     long_side_px: int = 960
     """What a whole picture is reduced to before the network sees it; varied by ``scales``."""
-    scales: tuple[float, float] = (0.5, 1.25)
-    new_background: float = 0.3
+    scales: tuple[float, float] = (0.4, 1.15)
+    new_background: float = 0.2
     quarter_turn: float = 0.08
     grey: float = 0.05
     blur: float = 0.15
     noise: float = 0.3
     jpeg: float = 0.3
+
+    @property
+    def reduced_px(self) -> int:
+        """Long side at which pictures may be kept without loss for any of the scales."""
+        return math.ceil(self.long_side_px * self.scales[1])
 
     def __call__(self, image: Tensor, mask: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """(3, H, W) uint8 and (1, H, W) uint8 → ``crop`` sized, float32 in [0, 1] both."""

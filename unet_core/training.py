@@ -16,13 +16,14 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from unet_core.augment import Augmentation
-from unet_core.data import DataError, Pair, read_pair
+from unet_core.data import DataError, Pair, Picture, read_pair
 from unet_core.losses import segmentation_loss
 from unet_core.model import UNet, UNetConfig
 
@@ -60,12 +61,30 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         if not pairs:
             raise DataError("there is no picture to train on: every car is in the holdout")
         self.recipe, self.augmentation = recipe, augmentation
+        self._kept: dict[Pair, tuple[Picture, Picture]] = {}
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + k)
-        pixels, mask = read_pair(self._choose(k, rng))
+        pixels, mask = self._reduced(self._choose(k, rng))
         image = torch.from_numpy(pixels).permute(2, 0, 1)
         return self.augmentation(image, torch.from_numpy(mask)[None], rng)
+
+    def _reduced(self, pair: Pair) -> tuple[Picture, Picture]:
+        """The pair at the largest size that any scale asks for; read once, then kept in memory
+        (a few MB a picture), because decoding would take longer than the network's step."""
+        if pair not in self._kept:
+            pixels, mask = read_pair(pair)
+            factor = self.augmentation.reduced_px / max(mask.shape)
+            if factor < 1:
+                pixels, mask = (
+                    np.asarray(
+                        cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA),
+                        np.uint8,
+                    )
+                    for x in (pixels, mask)
+                )
+            self._kept[pair] = pixels, mask
+        return self._kept[pair]
 
     def _choose(self, k: int, rng: torch.Generator) -> Pair:
         drawn = float(torch.rand((), generator=rng))

@@ -23,7 +23,7 @@ from unet_core.augment import (
 
 MASK = torch.from_numpy(disc(80, 120, centre=(38, 66), radius=24))[None]
 IMAGE = torch.from_numpy(picture_of(MASK[0].numpy())).permute(2, 0, 1)
-SMALL = Augmentation(crop=(48, 72))
+SMALL = Augmentation(crop=(48, 72), long_side_px=120)
 EVERYTHING = replace(SMALL, new_background=1, quarter_turn=1, grey=1, blur=1, noise=1, jpeg=1)
 GEOMETRY_ONLY = replace(SMALL, quarter_turn=0.5, scales=(0.3, 2.0))
 

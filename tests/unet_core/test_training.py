@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.carvana import write_cars
 from unet_core.augment import Augmentation
-from unet_core.data import DataError, Pair, find_pairs
+from unet_core.data import DataError, Pair, Picture, find_pairs, read_pair
 from unet_core.model import UNet
 from unet_core.training import (
     Progress,
@@ -29,7 +29,13 @@ from unet_core.training import (
 
 CPU = torch.device("cpu")
 CALM = Augmentation(
-    crop=(32, 48), scales=(0.5, 0.8), new_background=0, quarter_turn=0, blur=0, jpeg=0
+    crop=(32, 48),
+    long_side_px=96,
+    scales=(0.5, 0.8),
+    new_background=0,
+    quarter_turn=0,
+    blur=0,
+    jpeg=0,
 )
 RECIPE = Recipe(
     steps=8, batch=2, learning_rate=1e-2, warmup_steps=2, ema_decay=0.9, save_every=3, workers=0
@@ -295,3 +301,20 @@ def test_the_average_follows_fast_at_first_and_slowly_later(tmp_path: Path) -> N
             update_average(state, replace(RECIPE, ema_decay=0.998))
 
         assert float(state.average.out.bias[0].detach()) == pytest.approx(share, rel=1e-3)
+
+
+def test_a_picture_is_read_once_and_kept_as_small_as_training_needs_it(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Pair] = []
+
+    def counted(pair: Pair) -> tuple[Picture, Picture]:
+        read.append(pair)
+        return read_pair(pair)
+
+    monkeypatch.setattr("unet_core.training.read_pair", counted)
+    samples = Samples(pairs, RECIPE, replace(CALM, long_side_px=40))
+    for k in range(3 * len(pairs)):
+        samples[k]
+    assert sorted(read, key=str) == sorted(pairs, key=str)
+    assert max(max(mask.shape) for _, mask in samples._kept.values()) == 32
