@@ -82,7 +82,7 @@ def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None)
     shoot, total = decision.shoot.name, len(decision.shoot.frames)
     if decision.stage == Stage.DONE and manifest:
         notes = [f"{r.source.path}: {r.error.message}" for r in manifest.frames if r.error]
-        notes += [f"{r.name}: {flag.sentence}" for r in manifest.frames for flag in r.flags]
+        notes += _flags(manifest)
         return ShootStatus(shoot, manifest.status, total - len(manifest.failed()), total, notes)
     note = leases.note(shoot) if leases else None
     if note is None:
@@ -94,6 +94,19 @@ def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None)
         held = leases is not None and leases.held(shoot)
         notes.append(note.worker if held else f"{note.worker} is gone; it will be queued again")
     return ShootStatus(shoot, note.state, note.done, total, notes)
+
+
+def _flags(manifest: Manifest) -> list[str]:
+    """A line for each sentence, with the frames that it is about."""
+    frames: dict[str, list[str]] = {}
+    for row in manifest.frames:
+        for flag in row.flags:
+            frames.setdefault(flag.sentence, []).append(row.name)
+    lines = []
+    for sentence, names in frames.items():
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        lines.append(f"{', '.join(names[:4])}{more}: {sentence}")
+    return lines
 
 
 COLOURS = {"complete": "green", "incomplete": "red", "held": "red", "failed": "red"}

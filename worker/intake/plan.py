@@ -65,7 +65,7 @@ def decide(
         return Decision(shoot, Stage.DONE, "")
     rested = {frame.source: rest.seconds(frame.source, now) for frame in shoot.frames}
     if moving := [s for s, seconds in rested.items() if seconds < rules.settle_seconds]:
-        return Decision(shoot, Stage.ARRIVING, f"{len(moving)} files still settle")
+        return Decision(shoot, Stage.ARRIVING, f"{len(moving)} of {len(rested)} files still settle")
     patience = rules.settle_seconds if rules.once else rules.quiet_seconds
     for source in missing:
         if rested[source] < patience and not whole(source):

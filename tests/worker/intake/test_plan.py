@@ -73,7 +73,7 @@ def test_a_shoot_with_a_row_for_every_photo_is_done_at_once() -> None:
 
 def test_files_that_have_just_changed_are_arriving() -> None:
     decision = decided(rested=1.9, expected=2, marked_ready=True)
-    assert (decision.stage, decision.reason) == (Stage.ARRIVING, "2 files still settle")
+    assert (decision.stage, decision.reason) == (Stage.ARRIVING, "2 of 2 files still settle")
 
 
 def test_a_shoot_with_the_expected_number_of_settled_frames_is_ready() -> None:
