@@ -11,7 +11,7 @@ from unet_core.booth import Booth
 from unet_core.images import encode_jpeg
 from unet_core.refine import refine
 from unet_core.segment import Segmenter, choose_device
-from unet_core.store import ModelStore
+from unet_core.store import SHIPPED, ModelStore
 from worker.finish.composite import compose
 from worker.finish.presets import load_preset
 
@@ -21,7 +21,7 @@ PICTURE = Path(__file__).parent.parent / ".readme" / "before-after.jpg"
 def main() -> int:
     """Writes the picture with the champion's mask, not with the rendered one."""
     photo = Booth(seed=15, width=960, height=640).render(3).image
-    segmenter = Segmenter.load(ModelStore(Path("models")).champion(), choose_device())
+    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), choose_device())
     mask = refine(segmenter.segment([photo])[0], photo)
     finished = compose(photo, mask, load_preset("studio-white")).composite
     PICTURE.parent.mkdir(exist_ok=True)

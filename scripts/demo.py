@@ -4,11 +4,11 @@ to open. Everything lies in .demo/; started by scripts/demo."""
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -29,14 +29,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=15, help="which car is rendered")
     parser.add_argument("--width", type=int, default=960, help="of rendered photos, in pixels")
     options = parser.parse_args()
-    name = "own" if options.photos else f"rendered-{options.seed}-{options.width}"
+    name = f"rendered-{options.seed}-{options.width}"
+    if options.photos:  # a folder for each choice of photos
+        chosen = "\n".join(str(path.resolve()) for path in options.photos)
+        name = f"own-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}"
     inbox, outbox = ROOT / name / "inbox", ROOT / name / "outbox"
     inbox.mkdir(parents=True, exist_ok=True)
     if options.photos:
         if missing := [path for path in options.photos if not path.exists()]:
             console.print(f"{missing[0]} is not there", style="red")
             return 2
-        take_over(options.photos, inbox)
+        if not take_over(options.photos, inbox):
+            console.print("No photo was found there (JPEG, PNG, TIFF, WebP)", style="red")
+            return 2
     else:
         render(inbox / f"car-{options.seed}", seed=options.seed, width=options.width)
     command = [sys.executable, "-m", "worker.cli", "run", "--once"]
@@ -64,23 +69,23 @@ def render(folder: Path, *, seed: int, width: int) -> None:
     part.rename(folder)
 
 
-def take_over(photos: list[Path], inbox: Path) -> None:
-    """Copies photos into the inbox: a folder as a shoot, loose files as they are."""
-    for path in photos:
-        target = inbox / path.resolve().name
-        console.print(f"Copying {path} to {target}")
-        if path.is_dir():
-            for photo in sorted(found(path)):
-                copy(photo, target / photo.name)
-        else:
-            copy(path, target)
-
-
-def found(folder: Path) -> Iterator[Path]:
-    """The photos directly in a folder."""
-    for path in folder.iterdir():
-        if path.suffix.lower() in PHOTO_SUFFIXES:
-            yield path
+def take_over(paths: list[Path], inbox: Path) -> int:
+    """Copies photos into the inbox and says how many: a folder of photos as a shoot, a folder of
+    such folders as several, loose files as they are."""
+    count = 0
+    for path in paths:
+        if path.is_file():
+            copy(path, inbox / path.name)
+            count += 1
+            continue
+        for folder in [path, *sorted(p for p in path.iterdir() if p.is_dir())]:
+            photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            if photos:
+                console.print(f"Copying {len(photos)} photos of {folder}", soft_wrap=True)
+            for photo in photos:
+                copy(photo, inbox / folder.resolve().name / photo.name)
+            count += len(photos)
+    return count
 
 
 def copy(photo: Path, target: Path) -> None:
@@ -96,10 +101,17 @@ def environment() -> dict[str, str]:
 
 def tell(inbox: Path, outbox: Path) -> None:
     """What to open."""
-    console.print(f"\nPhotos:   {inbox}\nFinished: {outbox}\n\nOpen:")
+    console.print(f"\nPhotos:   {inbox}\nFinished: {outbox}\n\nOpen:", soft_wrap=True)
     for shoot in sorted(path.parent for path in outbox.glob("*/manifest.json")):
-        console.print(f"  {shoot / 'spin.html'}  (drag to turn the car)", highlight=False)
-        console.print(f"  {shoot / 'contact-sheet.jpg'}", highlight=False)
+        console.print(
+            f"  {shoot / 'spin.html'}  (drag to turn the car)",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print(
+            f"  {shoot / 'contact-sheet.jpg'}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def main() -> int:
         },
     )
     if holdout:
-        scores = evaluate(Segmenter(trained, card, device), holdout)
+        rounded = trained.half().float()  # just the weights that are kept
+        scores = evaluate(Segmenter(rounded, card, device), holdout)
         figures = summary(scores)
         console.print(figures)
         worst = min(scores, key=lambda score: score.dice)

@@ -84,9 +84,10 @@ def worker(
         _end_with_parent()
     settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
     _log(settings)
+    url = _shared(settings).broker_url
     from worker.line.service import run_worker
 
-    raise typer.Exit(run_worker(settings, _shared(settings).broker_url))
+    raise typer.Exit(run_worker(settings, url))
 
 
 @app.command()
@@ -109,7 +110,8 @@ def release(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
 
     settings = read_settings(inbox=inbox, outbox=outbox)
     for shoot in shoots:
-        out.print(str(release_shoot(Places(settings.inbox, settings.outbox), shoot)))
+        folder = release_shoot(Places(settings.inbox, settings.outbox), shoot)
+        out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -138,7 +140,9 @@ def doctor(
         findings.append(finding)
         if not as_json:
             mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
-            out.print(f"{mark} {finding.what}: {escape(finding.detail)}", highlight=False)
+            out.print(
+                f"{mark} {finding.what}: {escape(finding.detail)}", highlight=False, soft_wrap=True
+            )
     if as_json:
         _print_json([vars(finding) for finding in findings])
     raise typer.Exit(0 if all(finding.good for finding in findings) else 2)
@@ -162,7 +166,7 @@ def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:
     from worker.submit import submit as submit_shoots
 
     for line in submit_shoots(settings, shoots, retry=retry):
-        out.print(line, highlight=False)
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _end_with_parent() -> None:

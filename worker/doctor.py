@@ -42,8 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         except CycloramaError as error:
             yield Finding(what, False, str(error))
         except ImportError as error:
-            cure = 'install the program again: pip install --force-reinstall "cyclorama"'
-            yield Finding(what, False, f"{error}; {cure}")
+            yield Finding(what, False, f"{error}; install the program again")
 
 
 def _python(settings: Settings) -> str:
@@ -93,11 +92,9 @@ def _checkpoint(settings: Settings) -> str:
 def _formats(settings: Settings) -> str:
     import importlib.util
 
-    extras = {"pillow_heif": "heic", "rawpy": "raw"}
-    missing = [extra for module, extra in extras.items() if not importlib.util.find_spec(module)]
+    extras = {"pillow_heif": "pillow-heif", "rawpy": "rawpy"}
+    missing = [name for module, name in extras.items() if not importlib.util.find_spec(module)]
     if not missing:
         return "JPEG, PNG, TIFF, WebP, HEIC, camera RAW"
-    wanted = ",".join(missing)
-    return (
-        f'JPEG, PNG, TIFF, WebP (more with: {sys.executable} -m pip install "cyclorama[{wanted}]")'
-    )
+    command = f"{sys.executable} -m pip install {' '.join(missing)}"
+    return f"JPEG, PNG, TIFF, WebP (HEIC and camera RAW with: {command})"

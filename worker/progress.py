@@ -61,6 +61,7 @@ class Reporter:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._known: set[str] | None = None
+        self._problems: dict[str, str] = {}
         self._before: tuple[float, int] | None = None
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -70,10 +71,14 @@ class Reporter:
         if self._known is None:
             self._known = set(tally.finished)
             if self._known:
-                self._console.print(f"{len(self._known)} shoots were done before")
+                self._say(f"{len(self._known)} shoots were done before")
         for name in sorted(tally.finished.keys() - self._known):
             self._known.add(name)
-            self._console.print(_sentence(tally.finished[name]), highlight=False)
+            self._say(_sentence(tally.finished[name]))
+        for path, sentence in sorted(view.problems.items()):
+            if self._problems.get(path) != sentence:
+                self._say(f"{path}: {sentence}", style="yellow")
+        self._problems = dict(view.problems)
         self._known &= tally.finished.keys()  # a shoot that gets new frames is told of again
         if self._console.is_terminal:
             self._update_bar(tally)
@@ -83,14 +88,13 @@ class Reporter:
         self.show(tally, view)
         if self._bar:
             self._bar.stop()
-        for path, sentence in sorted(view.problems.items()):
-            self._console.print(f"{path}: {sentence}", style="yellow", highlight=False)
         rate = self._rate(tally)
         speed = f", {rate:.1f} frames/s" if rate else ""
-        self._console.print(
-            f"{tally.done} of {tally.frames} frames done, {tally.failed} failed{speed}",
-            highlight=False,
-        )
+        self._say(f"{tally.done} of {tally.frames} frames done, {tally.failed} failed{speed}")
+
+    def _say(self, line: str, style: str = "") -> None:
+        """Prints names and messages as they are: no markup in them, no wrapping."""
+        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _rate(self, tally: Tally) -> float:
         """Frames a second since the first frame was seen done; 0.0 while it cannot be told."""

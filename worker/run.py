@@ -15,10 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from celery import Celery
-from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import CycloramaError
@@ -26,32 +23,17 @@ from worker.intake.plan import Rules
 from worker.intake.watcher import Inbox, View, Watcher, watch
 from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
-from worker.queue.app import connect, make_app, queue_length, send
+from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis, only_one
 from worker.queue.leases import Leases
-from worker.queue.messages import JobMessage
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 60.0
+EARLY_DEATH_SECONDS = 60.0
+MAX_EARLY_DEATHS = 8
 WRONG_CONFIGURATION = 2
-
-
-@dataclass(frozen=True)
-class CeleryQueue:
-    """The queue, as the watcher sees it."""
-
-    app: Celery
-    redis: Redis
-
-    def send(self, message: JobMessage) -> None:
-        """Puts a job on the queue."""
-        send(self.app, message)
-
-    def length(self) -> int:
-        """Jobs that nobody has taken yet."""
-        return queue_length(self.redis)
 
 
 def make_watcher(
@@ -64,18 +46,19 @@ def make_watcher(
     inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules)
     redis = connect(broker_url)
     leases = Leases(redis, seconds=settings.lease_seconds)
-    queue = CeleryQueue(make_app(broker_url), redis)
+    queue = JobQueue(broker_url, redis)
     return Watcher(inbox, leases, queue, max_attempts=settings.max_attempts), inbox
 
 
 def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
     """Runs everything until SIGINT or SIGTERM, or with ``once`` until the inbox is done.
 
-    Returns 0 when all is well, 1 when ``once`` found something in the inbox that has failed.
+    Returns 0 when all is well, 1 when ``once`` found something that has failed, or was stopped
+    before all was done.
     Raises :class:`CycloramaError` when it cannot start with these settings.
     """
     Places(settings.inbox, settings.outbox).check()
-    with broker(settings) as url:
+    with broker(settings) as (url, mend):
         watcher, inbox = make_watcher(settings, url, once=once)
         leases = Leases(connect(url), seconds=settings.lease_seconds)
         crew = Crew(url, settings, count=workers)
@@ -89,7 +72,11 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             except WorkerRefused as error:
                 refused = str(error)
                 stop.set()
-            view = watcher.tick(time.monotonic(), time.time())
+            try:
+                view = watcher.tick(time.monotonic(), time.time())
+            except RedisError:
+                mend()
+                raise
             if view.open or not once:
                 crew.start()
             if once and all(d.shoot.name in view.given_up for d in view.open):
@@ -116,7 +103,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             raise WorkerRefused(refused)
         tally = ProgressView(inbox, leases).tally(view)
         reporter.finish(tally, view)
-        return 1 if once and (tally.failed or view.problems) else 0
+        return 1 if once and (tally.failed or view.problems or tally.done < tally.frames) else 0
 
 
 def _show(
@@ -130,16 +117,17 @@ def _show(
 
 
 @contextmanager
-def broker(settings: Settings) -> Iterator[str]:
-    """URL of the broker: the shared one of the settings, or one that lives as long as this."""
+def broker(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
+    """URL of the broker, and what brings it back: the shared one of the settings, whose
+    operator does that, or one of our own that lives as long as this."""
     if settings.broker_url:
-        yield settings.broker_url
+        yield settings.broker_url, lambda: None
         return
     with only_one(settings.state):
         redis = EmbeddedRedis(settings.state)
         redis.start()
         try:
-            yield redis.url
+            yield redis.url, redis.start
         finally:
             redis.stop()
 
@@ -162,6 +150,8 @@ class Crew:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._rest_until = 0.0
         self._deaths = 0
+        """Deaths in a row of workers that had hardly lived."""
+        self._born = 0.0
 
     def start(self) -> None:
         """Starts the workers, if they do not run yet; their log is ``worker.log`` in the state
@@ -179,9 +169,17 @@ class Crew:
                 continue
             if code == WRONG_CONFIGURATION:
                 raise WorkerRefused(self._last_words())
-            self._deaths += 1
-            self._rest_until = time.monotonic() + min(30.0, 2.0 ** min(self._deaths, 5) - 1)
-            log.error("worker %d died (exit code %d); another starts", process.pid, code)
+            lived = time.monotonic() - self._born
+            self._deaths = self._deaths + 1 if lived < EARLY_DEATH_SECONDS else 1
+            if self._deaths > MAX_EARLY_DEATHS:
+                raise WorkerRefused(f"workers die again and again: {self._last_words()}")
+            self._rest_until = time.monotonic() + min(30.0, 2.0 ** (self._deaths - 1) - 1)
+            log.error(
+                "worker %d died (exit code %d), another starts; see %s",
+                process.pid,
+                code,
+                self._log,
+            )
             self._processes[place] = self._spawn()
 
     def stop(self) -> None:
@@ -198,6 +196,7 @@ class Crew:
                 process.wait()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        self._born = time.monotonic()
         with self._log.open("ab") as handle:
             return subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "worker", "--until-stdin-closes"],
@@ -210,7 +209,8 @@ class Crew:
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()
-        return lines[-1].removeprefix("error: ") if lines else "a worker did not start"
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return (errors or lines or [f"see {self._log}"])[-1]
 
 
 class WorkerRefused(CycloramaError):

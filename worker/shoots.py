@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 PRESET = "preset.toml"
 """A file of this name in a shoot's folder overrides the default preset."""
 
-_NUMBER = re.compile(r"^(?P<shoot>.*?)[ _-]*(?P<number>\d{1,4})$")
+_NUMBER = re.compile(r"(?P<number>\d+)$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
 _NAME_BYTES = 230
 """Of a stem at most: a file system takes 255, and a mark and a suffix may follow."""
@@ -102,12 +102,12 @@ def output_names(paths: Iterable[str]) -> Mapping[str, str]:
 
 
 def _order(source: Source) -> tuple[int, str, str]:
-    match = _NUMBER.match(source.stem)
+    match = _NUMBER.search(source.stem)
     return (int(match["number"]) if match else 10**6, source.stem, source.path)
 
 
 def _angle(source: Source, place: int) -> int:
-    match = _NUMBER.match(source.stem)
+    match = _NUMBER.search(source.stem)
     return int(match["number"]) if match else place
 
 

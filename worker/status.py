@@ -124,12 +124,12 @@ def show(status: Status, console: Console) -> None:
             escape("\n".join(shoot.notes)),
         )
     console.print(table if status.shoots else "No shoots in the inbox.")
-    for path, sentence in sorted(status.problems.items()):
-        console.print(f"[yellow]{escape(path)}[/]: {escape(sentence)}", highlight=False)
-    for sign in status.workers:
-        console.print(
-            f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
-            f"working on {', '.join(sign.shoots) or 'nothing'}",
-            highlight=False,
-        )
-    console.print(f"Redis: {status.broker}", highlight=False)
+    lines = [f"{path}: {sentence}" for path, sentence in sorted(status.problems.items())]
+    lines += [
+        f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
+        f"working on {', '.join(sign.shoots) or 'nothing'}"
+        for sign in status.workers
+    ]
+    lines.append(f"Redis: {status.broker}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

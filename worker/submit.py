@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from worker.errors import ShootError
 from worker.intake.scan import look
-from worker.queue.app import connect, make_app, send
+from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
@@ -28,13 +28,13 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
             f"the inbox {settings.inbox} has no shoot {unknown[0]!r}", cure=f"It has: {known}"
         )
     url = settings.broker_url or EmbeddedRedis(settings.state).url
-    leases = Leases(connect(url), seconds=settings.lease_seconds)
-    app = make_app(url)
+    redis = connect(url)
+    leases, queue = Leases(redis, seconds=settings.lease_seconds), JobQueue(url, redis)
     for name in names:
         if leases.held(name):
             yield f"{name} is in work already"
             continue
         message = JobMessage.of(shoots[name], retry=retry)
         leases.write(name, queued(message, at=time.time()))
-        send(app, message)
+        queue.send(message)
         yield f"{name} is queued: {len(message.frames)} frames"

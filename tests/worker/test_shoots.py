@@ -94,3 +94,16 @@ def test_output_names_are_unique_on_any_file_system_and_always_the_same(paths: l
     assert len({folded(name) for name in names.values()} | {"contact-sheet"}) == len(paths) + 1
     assert all(len(f"{name}.webp".encode()) <= 255 for name in names.values())
     assert output_names(paths) == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["DSC09998", "DSC09999", "DSC10000"],
+        ["IMG_20240101_125958", "IMG_20240101_130001", "IMG_20240101_130010"],
+        ["car_2", "car_10", "car_100"],
+    ],
+)
+def test_frames_follow_their_numbers_however_long_these_are(names: list[str]) -> None:
+    found = frames([Source(f"car/{name}.jpg", 1, 1) for name in reversed(names)])
+    assert [frame.name for frame in found] == names

@@ -9,7 +9,7 @@ from redis import Redis
 from tests.parts import drop_photos
 from worker.errors import BrokerError, FolderError, ShootError
 from worker.outbox.places import Places
-from worker.queue.app import QUEUE, queue_length
+from worker.queue.app import QUEUE
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, Note
 from worker.settings import Settings, read_settings
@@ -35,7 +35,7 @@ def test_the_named_shoots_are_queued_without_waiting_for_more(
 ) -> None:
     lines = list(submit(settings, ["van", "car"], retry=False))
     assert lines == ["van is queued: 1 frames", "car is queued: 2 frames"]
-    assert queue_length(redis) == 2
+    assert redis.llen(QUEUE) == 2
     note = leases.note("car")
     assert note
     assert (note.state, note.attempt, note.total) == ("queued", 1, 2)
@@ -57,7 +57,7 @@ def test_an_unknown_shoot_is_refused_before_anything_is_queued(
 ) -> None:
     with pytest.raises(ShootError, match=r"no shoot 'ghost'.*car, van"):
         list(submit(settings, ["car", "ghost"], retry=False))
-    assert queue_length(redis) == 0
+    assert redis.llen(QUEUE) == 0
 
 
 def test_a_shoot_in_work_is_not_queued_again(
@@ -65,7 +65,7 @@ def test_a_shoot_in_work_is_not_queued_again(
 ) -> None:
     assert leases.acquire("car")
     assert list(submit(settings, ["car"], retry=False)) == ["car is in work already"]
-    assert queue_length(redis) == 0
+    assert redis.llen(QUEUE) == 0
 
 
 def test_a_shoot_that_was_given_up_begins_again_with_its_first_attempt(

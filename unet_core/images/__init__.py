@@ -17,6 +17,7 @@ What can go wrong (drawn with its codes in ``errors``):
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,8 @@ class Photo:
     """The ICC profile that describes ``pixels``; ``None`` means sRGB."""
     exif: bytes | None
     """The EXIF block (from ``Exif\\0\\0`` on) with Orientation 1 and no thumbnail."""
+    sha256: str = ""
+    """Hex digest of the file's bytes, just those that were decoded."""
 
     def srgb(self) -> Pixels:
         """(H, W, 3) uint8 RGB in sRGB: ``pixels`` itself where they are sRGB already."""
@@ -134,7 +137,7 @@ def decode(path: Path, *, max_pixels: int = _MAX_PIXELS) -> Photo:
         image = _upright(image)
         alpha = _alpha(image)
         rgb, icc = _rgb(file, image)
-        return Photo(np.array(rgb), alpha, icc, exif)
+        return Photo(np.array(rgb), alpha, icc, exif, hashlib.sha256(file.data).hexdigest())
 
 
 def check_complete(path: Path) -> bool:

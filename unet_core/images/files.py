@@ -97,7 +97,7 @@ def open_header(file: ImageFile) -> Image.Image:
             raise UnsupportedImage(
                 f"{shown(file.path)} is a HEIC photo, and HEIC support is not installed",
                 code="needs-heic",
-                cure='Install it with: pip install "cyclorama[heic]", or export the photo as JPEG.',
+                cure="Install it with: pip install pillow-heif, or export the photo as JPEG.",
             ) from error
         opener: Any = pillow_heif.HeifImageFile  # untyped
         return cast("Image.Image", opener(io.BytesIO(file.data)))

@@ -22,7 +22,7 @@ def develop(file: ImageFile, *, max_pixels: int) -> Image.Image:
         raise UnsupportedImage(
             f"{shown(file.path)} is a camera RAW photo, and RAW support is not installed",
             code="needs-raw",
-            cure='Install it with: pip install "cyclorama[raw]", or export the photo as JPEG.',
+            cure="Install it with: pip install rawpy, or export the photo as JPEG.",
         ) from error
     with rawpy.imread(io.BytesIO(file.data)) as raw:
         check_pixels(file, (raw.sizes.width, raw.sizes.height), max_pixels)

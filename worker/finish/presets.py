@@ -28,7 +28,6 @@ from pydantic import (
 from worker.errors import PresetError
 from worker.finish.preset_errors import explain, line_of
 
-DEFAULT_PRESET = "studio-grey"
 _BUILTIN = Path(__file__).with_name("presets")
 _ONE_COLOUR = 'a colour like "#f4f4f4"'
 
@@ -146,7 +145,13 @@ class Preset(_Table):
         Covers the backdrop picture's bytes and not where it lies, so a preset keeps its digest
         when its folder moves. Raises `PresetError` when the picture cannot be read.
         """
-        look = self.model_dump(mode="json", exclude={"name": True, "backdrop": {"picture"}})
+        hidden: Any = {
+            "name": True,
+            "frames": True,
+            "on_failed_frame": True,
+            "backdrop": {"picture"},
+        }
+        look = self.model_dump(mode="json", exclude=hidden)
         digest = hashlib.sha256(json.dumps(look, sort_keys=True).encode())
         if isinstance(self.backdrop, PictureBackdrop):
             digest.update(_read(self.backdrop.picture, "backdrop picture"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,10 +49,17 @@ def missing(shoot: Shoot, manifest: Manifest | None) -> list[Source]:
     return [frame.source for frame in shoot.frames if frame.source not in recorded]
 
 
+def withdrawn(shoot: Shoot, manifest: Manifest | None) -> bool:
+    """Whether a photo that failed was taken out of the shoot since: the failure goes with it."""
+    paths = {frame.source.path for frame in shoot.frames}
+    return any(row.source.path not in paths for row in (manifest.failed() if manifest else []))
+
+
 def decide(
     shoot: Shoot,
     *,
     missing: list[Source],
+    withdrawn: bool = False,
     expected: int,
     marked_ready: bool,
     rest: Rest,
@@ -61,7 +68,7 @@ def decide(
     now: float,
 ) -> Decision:
     """The decision on one shoot at ``now``. ``whole`` tells whether a photo decodes to its end."""
-    if not missing:
+    if not missing and not withdrawn:
         return Decision(shoot, Stage.DONE, "")
     rested = {frame.source: rest.seconds(frame.source, now) for frame in shoot.frames}
     if moving := [s for s, seconds in rested.items() if seconds < rules.settle_seconds]:
@@ -80,8 +87,3 @@ def decide(
         Stage.WAITING,
         f"{len(shoot.frames)} of {expected} frames; starts in {left:.0f} s if no more come",
     )
-
-
-def counts(decisions: Mapping[str, Decision]) -> dict[Stage, int]:
-    """How many shoots stand where."""
-    return {stage: sum(d.stage == stage for d in decisions.values()) for stage in Stage}

@@ -20,7 +20,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from unet_core.images import check_complete
 from worker.errors import CycloramaError, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
-from worker.intake.plan import Decision, Rules, Stage, decide, missing
+from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.outbox.places import Places
@@ -80,9 +80,11 @@ class Inbox:
             except PresetError as error:
                 view.problems[f"{shoot.name}/{PRESET}"] = str(error)
                 continue
+            manifest = self.manifest(shoot.name)
             view.decisions[shoot.name] = decide(
                 shoot,
-                missing=missing(shoot, self.manifest(shoot.name)),
+                missing=missing(shoot, manifest),
+                withdrawn=withdrawn(shoot, manifest),
                 expected=expected,
                 marked_ready=shoot.name in snapshot.ready,
                 rest=self._rest,
@@ -170,8 +172,9 @@ class Watcher:
         if note.photos != message.photos:
             return 1  # somebody changed the photos since: they deserve a fresh start
         if note.state == "failed":
-            # Rests a little longer after every failure: 2, 4, 8 … seconds.
-            return note.attempt + 1 if clock - note.at > 2.0**note.attempt else None
+            # Rests longer after every failure: 2, 4, 8 … seconds, a minute at most.
+            rest = 0.0 if note.attempt >= self._max_attempts else min(60.0, 2.0**note.attempt)
+            return note.attempt + 1 if clock - note.at > rest else None
         return note.attempt + 1  # it says working, and nobody holds the lease: the worker died
 
     def _report(self, problems: dict[str, str]) -> None:

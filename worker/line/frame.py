@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.checkpoint import file_sha256
 from unet_core.images import (
     ImageError,
     Photo,
@@ -29,13 +28,15 @@ from worker.errors import CycloramaError, FolderError, ModelError
 from worker.finish.composite import compose
 from worker.finish.presets import Preset
 from worker.line.batcher import Batcher, Masked
-from worker.outbox.manifest import Failure, FrameRow, Output, SourceRecord
+from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
 from worker.outbox.quality import confidence, flags, mask_area
 from worker.shoots import Frame, Source
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
+DEADLY = 2
+"""A frame that was begun so often without an end is set aside."""
 SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
@@ -50,6 +51,8 @@ class Order:
     staging: Staging
     inbox: Path
     max_pixels: int
+    careful: bool = False
+    """An earlier attempt died: note each frame before it is begun, and set aside a killer."""
 
 
 @dataclass
@@ -70,10 +73,11 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
     a full disk, a device that fails or an impossible preset does raise, because it is not the
     photo's fault."""
     path = order.inbox / frame.source.path
+    died = order.careful and order.staging.begin(frame.name) >= DEADLY
     source = SourceRecord(**dataclasses.asdict(frame.source))
     try:
         source = _seen_now(path, frame.source)
-        row = _finish(frame, source, path, order)
+        row = _killer(frame, source) if died else _finish(frame, source, path, order)
     except ImageError as error:
         if not order.inbox.is_dir():  # the share is gone, not this photo
             raise FolderError(f"the inbox {order.inbox} went away") from error
@@ -112,7 +116,7 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
     return FrameRow(
         name=frame.name,
         angle=frame.angle,
-        source=source.model_copy(update={"sha256": file_sha256(path)}),
+        source=source.model_copy(update={"sha256": photo.sha256}),
         width=width,
         height=height,
         outputs=outputs,
@@ -162,6 +166,14 @@ def _encode(
     return files
 
 
+def _killer(frame: Frame, source: SourceRecord) -> FrameRow:
+    message = (
+        f"{frame.source.path} ended the worker {DEADLY} times and was set aside. "
+        "Export the photo anew, replace it, and it is made again"
+    )
+    return _failed(frame, source, "crashed", message)
+
+
 def _seen_now(path: Path, seen: Source) -> SourceRecord:
     """The photo's state at this moment: what the row answers for."""
     try:
@@ -179,6 +191,3 @@ def _failed(frame: Frame, source: SourceRecord, code: str, message: str) -> Fram
         source=source,
         error=Failure(code=code, message=message),
     )
-
-
-__all__ = ["Order", "Output", "make_frame"]

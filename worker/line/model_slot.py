@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 
 import numpy as np
 import torch
@@ -70,10 +69,3 @@ class ModelSlot:
             self._bad.add(champion.sha256)
             raise CheckpointError(f"{champion.folder} does not run: {error}") from error
         return segmenter
-
-
-def warm_up(segmenter: Segmenter, shape: tuple[int, int], batch: int) -> float:
-    """Runs one full batch of (height, width) pictures; returns the seconds that it took."""
-    began = time.perf_counter()
-    segmenter.segment([np.zeros((*shape, 3), np.uint8)] * batch)
-    return time.perf_counter() - began

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -72,6 +72,8 @@ class Line:
         self.shared_batches: set[int] = set()
         """Numbers of the batches that held frames of more than one job."""
         self.last_frame_at = 0.0
+        self._alone = threading.Lock()
+        """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
         self.shoots: set[str] = set()
         """Shoots in work now."""
 
@@ -124,12 +126,14 @@ class Line:
             staging=staging,
             inbox=self._places.inbox,
             max_pixels=self._options.max_pixels,
+            careful=message.attempt > 1,
         )
-        for row in self._make(rest, order):
-            lease.check()
-            done[row.name] = row
-            self._count(row)
-            self._progress(shoot, len(done))
+        with self._alone if order.careful else nullcontext():
+            for row in self._make(rest, order):
+                lease.check()
+                done[row.name] = row
+                self._count(row)
+                self._progress(shoot, len(done))
         manifest = self._manifest(message, started, done, preset, segmenter)
         lease.renew()  # asks Redis: nobody else may publish this shoot now
         folder = staging.publish(manifest)
@@ -139,7 +143,8 @@ class Line:
         """The rows of the frames, in the order in which they are finished."""
         if not frames:
             return
-        with ThreadPoolExecutor(self._options.frames_per_job) as pool:
+        at_once = 1 if order.careful else self._options.frames_per_job
+        with ThreadPoolExecutor(at_once) as pool:
             futures = [pool.submit(make_frame, frame, order) for frame in frames]
             try:
                 for future in as_completed(futures):

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from unet_core.segment import DeviceError, choose_device, usable_cores
 from unet_core.store import ModelStore
 from worker.errors import ModelError
+from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
@@ -28,15 +29,16 @@ log = logging.getLogger(__name__)
 def run_worker(settings: Settings, broker_url: str) -> int:
     """Serves the queue until told to stop; returns the exit code.
 
-    Raises :class:`ModelError`, :class:`BrokerError` or :class:`FolderError` when it cannot start.
+    Raises :class:`CycloramaError` when it cannot start.
     """
     places = Places(settings.inbox, settings.outbox)
     places.check()
+    load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
     slot = load_slot(settings)
     device = slot.current.device
     batch = settings.batch or default_batch(device)
-    in_flight = settings.frames_in_flight or 2 * batch + usable_cores()
+    in_flight = settings.frames_in_flight or 2 * batch + min(4, usable_cores())
     batcher = Batcher(size=batch)
     line = Line(
         places,

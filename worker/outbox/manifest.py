@@ -16,7 +16,8 @@ MANIFEST = "manifest.json"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A newer program may know more fields: that is no reason to make its shoots again.
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class SourceRecord(_Record):

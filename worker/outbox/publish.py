@@ -10,8 +10,10 @@ Rows outlive a crash: whoever takes the shoot up again does only the rest.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,8 @@ from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_ma
 from worker.outbox.places import Places
 from worker.outbox.report import SheetFrame, contact_sheet, spin_page
 from worker.shoots import Source
+
+log = logging.getLogger(__name__)
 
 ROWS = ".rows"
 SHEET, SPIN = "contact-sheet.jpg", "spin.html"
@@ -54,13 +58,24 @@ class Staging:
 
     def add(self, row: FrameRow) -> None:
         """Notes that a frame is finished; its files are in place already."""
-        name = sha256(row.name.encode())[:24]
-        write_file(self.folder / ROWS / f"{name}.json", row.model_dump_json().encode())
+        path = self._row(row.name)
+        write_file(path, row.model_dump_json().encode())
+        path.with_suffix(".begun").unlink(missing_ok=True)
+
+    def begin(self, frame: str) -> int:
+        """Notes that a frame is begun; returns how often it was begun before and not finished."""
+        mark = self._row(frame).with_suffix(".begun")
+        before = int(mark.read_text()) if mark.exists() else 0
+        write_file(mark, str(before + 1).encode())
+        return before
 
     def adopt(self, row: FrameRow, edition: Path) -> bool:
-        """Takes a frame over from a published edition of the shoot; says whether it could."""
+        """Takes a frame over from an earlier edition of the shoot; says whether it could. A file
+        that somebody changed since is not taken over."""
         for output in row.outputs.values():
             source, target = edition / output.path, self.folder / output.path
+            if not _is_intact(source, output):
+                return False
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             try:
@@ -112,6 +127,9 @@ class Staging:
             elif path.relative_to(self.folder).as_posix() not in named:
                 path.unlink()
 
+    def _row(self, frame: str) -> Path:
+        return self.folder / ROWS / f"{sha256(frame.encode())[:24]}.json"
+
     def _is_whole(self, row: FrameRow) -> bool:
         return all(
             (self.folder / output.path).is_file()
@@ -121,7 +139,8 @@ class Staging:
 
 
 def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
-    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away.
+    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away. One that
+    a person has changed or added to is kept, in ``.replaced`` beside the target.
 
     Raises :class:`FolderError` when what is there was not made by this program.
     """
@@ -131,12 +150,45 @@ def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
             f"{target} is there and holds no shoot of this program; it is left alone",
             cure="Move it away, or choose another outbox",
         )
-    shutil.rmtree(aside, ignore_errors=True)
+    _put_away(aside, target)
     if target.exists():
         target.rename(aside)
     new.rename(target)
     sync_folder(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    _put_away(aside, target)
+
+
+def _put_away(old: Path, target: Path) -> None:
+    if not old.exists():
+        return
+    if _touched_by_people(old):
+        kept = target.parent / ".replaced" / f"{target.name[:200]}-{time.time_ns()}"
+        kept.parent.mkdir(exist_ok=True)
+        old.rename(kept)
+        log.warning("%s was changed by hand; that edition is kept in %s", target, kept)
+    else:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _touched_by_people(folder: Path) -> bool:
+    """Whether an edition holds files that its manifest does not name, or changed ones."""
+    manifest = read_manifest(folder)
+    outputs = [o for row in manifest.frames for o in row.outputs.values()] if manifest else []
+    named = {folder / output.path: output for output in outputs}
+    ours = {folder / MANIFEST, folder / SHEET, folder / SPIN}
+    for path in folder.rglob("*"):
+        if path.is_dir() or path in ours:
+            continue
+        if path not in named or not _is_intact(path, named[path]):
+            return True
+    return False
+
+
+def _is_intact(path: Path, output: Output) -> bool:
+    try:
+        return path.stat().st_size == output.bytes and sha256(path.read_bytes()) == output.sha256
+    except OSError:
+        return False
 
 
 def release(places: Places, shoot: str) -> Path:
@@ -155,8 +207,8 @@ def release(places: Places, shoot: str) -> Path:
 def _is_ours(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or bool(names & {MANIFEST, SHEET})
+    made = read_manifest(folder) is not None or (folder / SHEET).exists()
+    return made or not any(folder.iterdir())
 
 
 def _sheet_frame(row: FrameRow, folder: Path) -> SheetFrame:

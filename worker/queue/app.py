@@ -35,22 +35,24 @@ def make_app(broker_url: str) -> Celery:
     return app
 
 
-def send(app: Celery, message: JobMessage) -> None:
-    """Puts a job on the queue. Raises :class:`BrokerError` when Redis does not take it."""
-    try:
-        app.send_task(
-            TASK,
-            args=[message.model_dump(mode="json")],
-            task_id=message.job,
-            retry=False,
-        )
-    except (OperationalError, RedisError, OSError) as error:
-        raise unreachable(app.conf.broker_url, error) from error
+class JobQueue:
+    """The queue as watcher and command line see it: jobs go in."""
 
+    def __init__(self, broker_url: str, redis: Redis) -> None:
+        self._app, self._redis = make_app(broker_url), redis
 
-def queue_length(redis: Redis) -> int:
-    """Messages that no worker has taken yet."""
-    return int(redis.llen(QUEUE))
+    def send(self, message: JobMessage) -> None:
+        """Queues a job. Raises :class:`BrokerError` when Redis does not take it."""
+        try:
+            self._app.send_task(
+                TASK, args=[message.model_dump(mode="json")], task_id=message.job, retry=False
+            )
+        except (OperationalError, RedisError, OSError) as error:
+            raise unreachable(self._app.conf.broker_url, error) from error
+
+    def length(self) -> int:
+        """Jobs that no worker has taken yet."""
+        return int(self._redis.llen(QUEUE))
 
 
 def connect(broker_url: str) -> Redis:

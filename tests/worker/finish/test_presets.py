@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from worker.errors import PresetError
 from worker.finish.preset_errors import line_of
 from worker.finish.presets import (
-    DEFAULT_PRESET,
     GradientBackdrop,
     NoBackdrop,
     PictureBackdrop,
@@ -18,6 +17,7 @@ from worker.finish.presets import (
     load_preset,
     read_preset,
 )
+from worker.settings import Settings
 
 
 def _written(folder: Path, text: str, name: str = "dealer.toml") -> Path:
@@ -34,7 +34,7 @@ def _complaint(folder: Path, text: str) -> str:
 
 def test_four_presets_come_with_the_program_and_the_default_is_one_of_them() -> None:
     assert builtin_presets() == ["showroom-dark", "studio-grey", "studio-white", "transparent"]
-    assert DEFAULT_PRESET in builtin_presets()
+    assert Settings.model_fields["preset"].default in builtin_presets()
 
 
 @pytest.mark.parametrize("name", builtin_presets())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.parts import row_of
-from worker.intake.plan import Decision, Rules, Stage, counts, decide, missing
+from worker.intake.plan import Decision, Rules, Stage, decide, missing
 from worker.intake.scan import Rest
 from worker.outbox.manifest import CheckpointRecord, Manifest, PresetRecord
 from worker.shoots import Shoot, Source, group
@@ -38,6 +38,7 @@ def decided(
     whole: bool = True,
     rules: Rules = RULES,
     delivered: bool = False,
+    withdrawn: bool = False,
 ) -> Decision:
     """The decision on a shoot of two photos that have lain for ``rested`` seconds."""
     shoot, rest = shoot_of_two(), Rest()
@@ -45,6 +46,7 @@ def decided(
     return decide(
         shoot,
         missing=missing(shoot, manifest_of(shoot) if delivered else None),
+        withdrawn=withdrawn,
         expected=expected,
         marked_ready=marked_ready,
         rest=rest,
@@ -126,7 +128,6 @@ def test_only_missing_photos_are_opened() -> None:
     assert opened == [last]
 
 
-def test_shoots_are_counted_by_stage() -> None:
-    decisions = {"a": decided(rested=2, expected=2), "b": decided(rested=0)}
-    found = counts(decisions)
-    assert (found[Stage.READY], found[Stage.ARRIVING], found[Stage.DONE]) == (1, 1, 0)
+def test_a_failed_photo_that_was_taken_out_makes_its_shoot_ready_again() -> None:
+    assert decided(delivered=True, withdrawn=True, rested=3, expected=2).stage == Stage.READY
+    assert decided(delivered=True, rested=3, expected=2).stage == Stage.DONE

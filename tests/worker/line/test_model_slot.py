@@ -13,7 +13,7 @@ from unet_core.model import UNet
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
 from worker.errors import ModelError
-from worker.line.model_slot import ModelSlot, warm_up
+from worker.line.model_slot import ModelSlot
 
 CPU = torch.device("cpu")
 
@@ -131,15 +131,3 @@ def test_a_slot_that_follows_takes_up_a_new_champion_by_itself(store: ModelStore
     stop.set()
     thread.join(10)
     assert slot.current.card.version == "second"
-
-
-def test_warming_up_runs_one_full_batch() -> None:
-    class Counting:
-        shapes: tuple[tuple[int, ...], ...] = ()
-
-        def segment(self, pictures: list[np.ndarray]) -> None:
-            self.shapes = tuple(picture.shape for picture in pictures)
-
-    counting = Counting()
-    assert warm_up(counting, (8, 12), 3) >= 0  # type: ignore[arg-type]
-    assert counting.shapes == ((8, 12, 3),) * 3

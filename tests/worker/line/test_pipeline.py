@@ -177,6 +177,38 @@ def test_what_was_delivered_stays_while_a_newer_edition_is_held(bench: Bench, ca
     assert bench.manifest().status == "incomplete"
 
 
+def test_a_frame_that_ended_the_worker_twice_is_set_aside_and_the_rest_is_delivered(
+    bench: Bench, decoded: list[str]
+) -> None:
+    drop_photos(bench.places.inbox / "car", 3)
+    staging = Staging(bench.places, "car")
+    for _ in range(2):  # two workers died on it
+        staging.begin("02")
+    bench.line.handle(bench.message(attempt=4))
+    rows = {row.name: row for row in bench.manifest().frames}
+    assert {name for name, row in rows.items() if row.outputs} == {"01", "03"}
+    assert rows["02"].error
+    assert rows["02"].error.code == "crashed"
+    assert decoded == ["01.jpg", "03.jpg"], "after a crash frames go one by one"
+    assert_clean(bench)
+
+
+def test_what_people_did_in_the_outbox_is_kept_when_a_shoot_is_published_anew(
+    bench: Bench, car: Path
+) -> None:
+    bench.work()
+    folder = bench.places.published("car")
+    (folder / "01.jpg").write_bytes(b"retouched by hand")
+    (folder / "notes.txt").write_text("for the dealer")
+    (car / "02.jpg").write_bytes(photo_bytes(9))
+    bench.work()
+    (kept,) = (bench.places.outbox / ".replaced").iterdir()
+    assert (kept / "01.jpg").read_bytes() == b"retouched by hand"
+    assert (kept / "notes.txt").exists()
+    assert (folder / "01.jpg").read_bytes() != b"retouched by hand"
+    assert_clean(bench)
+
+
 @pytest.mark.usefixtures("car")
 def test_a_redelivered_message_touches_nothing(bench: Bench, decoded: list[str]) -> None:
     message = bench.message()

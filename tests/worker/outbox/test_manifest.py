@@ -60,7 +60,7 @@ def test_a_file_that_is_no_manifest_counts_as_none(tmp_path: Path, text: str) ->
     assert read_manifest(tmp_path) is None
 
 
-@pytest.mark.parametrize("changes", [{"format": 2}, {"status": "good"}, {"colour": "red"}])
+@pytest.mark.parametrize("changes", [{"format": 2}, {"status": "good"}])
 def test_a_manifest_of_another_form_counts_as_none(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
@@ -71,3 +71,8 @@ def test_a_manifest_of_another_form_counts_as_none(
 def test_a_folder_without_a_manifest_has_none(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
     assert read_manifest(tmp_path / "gone") is None
+
+
+def test_a_field_of_a_newer_program_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps(manifest().model_dump(mode="json") | {"colour": "red"}))
+    assert read_manifest(tmp_path) == manifest()

@@ -7,7 +7,7 @@ from celery import Celery
 from redis import Redis
 
 from worker.errors import BrokerError
-from worker.queue.app import TASK, connect, make_app, queue_length, send, unreachable
+from worker.queue.app import TASK, JobQueue, connect, make_app, unreachable
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.messages import JobMessage, parse
 from worker.shoots import Source, group
@@ -22,11 +22,13 @@ def app(redis_server: EmbeddedRedis) -> Iterator[Celery]:
     app.close()
 
 
-def test_a_job_that_is_sent_lies_on_the_queue_as_json(app: Celery, redis: Redis) -> None:
-    message = JobMessage.of(SHOOT)
-    assert queue_length(redis) == 0
-    send(app, message)
-    assert queue_length(redis) == 1
+def test_a_job_that_is_sent_lies_on_the_queue_as_json(
+    app: Celery, redis: Redis, redis_server: EmbeddedRedis
+) -> None:
+    message, jobs = JobMessage.of(SHOOT), JobQueue(redis_server.url, redis)
+    assert jobs.length() == 0
+    jobs.send(message)
+    assert jobs.length() == 1
     with app.connection_for_read() as connection, connection.SimpleQueue("shoots") as queue:
         arrived = queue.get(timeout=5)
         assert arrived.content_type == "application/json"
@@ -34,7 +36,7 @@ def test_a_job_that_is_sent_lies_on_the_queue_as_json(app: Celery, redis: Redis)
         assert arrived.headers["id"] == message.job
         assert parse(arrived.payload[0][0]) == message
         arrived.ack()
-    assert queue_length(redis) == 0
+    assert jobs.length() == 0
 
 
 def test_nothing_but_json_is_accepted_and_nothing_is_acknowledged_before_its_work(
@@ -56,11 +58,10 @@ def test_an_address_that_is_none_is_an_error_with_its_cure() -> None:
         connect("my-redis:6379")
 
 
-def test_a_job_that_cannot_be_sent_is_an_error_with_its_cure() -> None:
-    app = make_app("redis+socket:///nowhere/redis.sock?virtual_host=0")
+def test_a_job_that_cannot_be_sent_is_an_error_with_its_cure(redis: Redis) -> None:
+    jobs = JobQueue("redis+socket:///nowhere/redis.sock?virtual_host=0", redis)
     with pytest.raises(BrokerError, match=r"nowhere.*CYCLORAMA_BROKER_URL"):
-        send(app, JobMessage.of(SHOOT))
-    app.close()
+        jobs.send(JobMessage.of(SHOOT))
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from worker.errors import BrokerError, FolderError
-from worker.queue.app import connect
+from worker.queue.app import JobQueue, connect
 from worker.queue.broker import MAX_SOCKET_PATH, EmbeddedRedis, only_one, socket_path
+from worker.queue.messages import JobMessage
 
 
 @pytest.fixture
@@ -153,3 +154,14 @@ def test_a_folder_that_was_given_back_can_be_held_again(tmp_path: Path) -> None:
     for _ in range(2):
         with only_one(tmp_path / "state"):
             assert (tmp_path / "state" / "run.lock").is_file()
+
+
+def test_a_state_folder_with_odd_letters_in_its_name_works(tmp_path: Path) -> None:
+    redis = EmbeddedRedis(tmp_path / "Studio #1 50%41?")
+    redis.start()
+    try:
+        client = connect(redis.url)
+        JobQueue(redis.url, client).send(JobMessage(shoot="car", frames=()))
+        assert client.llen("shoots") == 1
+    finally:
+        redis.stop()
