@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from worker.intake.scan import look
-from worker.outbox.manifest import FrameRow, SourceRecord
+from worker.outbox.manifest import (
+    CheckpointRecord,
+    FrameRow,
+    Manifest,
+    PresetRecord,
+    SourceRecord,
+)
 from worker.queue.messages import JobMessage
 from worker.shoots import Shoot, Source, group
 
@@ -36,6 +43,20 @@ def drop_photos(folder: Path, count: int, *, size: tuple[int, int] = SIZE) -> li
 def shoot_in(inbox: Path, name: str) -> Shoot:
     """A shoot as it lies in the inbox now."""
     return next(shoot for shoot in group(look(inbox).sources.values()) if shoot.name == name)
+
+
+def manifest_with(shoot: str, rows: Iterable[FrameRow], *, status: str = "complete") -> Manifest:
+    """A manifest of these rows; everything else in it is plain."""
+    return Manifest(
+        shoot=shoot,
+        status=status,  # type: ignore[arg-type]
+        preset=PresetRecord(name="p", digest="d"),
+        checkpoint=CheckpointRecord(version="v", sha256="s"),
+        program="0",
+        started="",
+        finished="",
+        frames=list(rows),
+    )
 
 
 def row_of(source: Source, name: str = "01", **changes: object) -> FrameRow:

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.parts import drop_photos, row_of, shoot_in
+from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from worker.intake.plan import Rules
 from worker.intake.watcher import Inbox
-from worker.outbox.manifest import CheckpointRecord, Failure, Manifest, PresetRecord
+from worker.outbox.manifest import Failure
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.progress import ProgressView, Reporter
@@ -24,18 +24,13 @@ def inbox(places: Places) -> Inbox:
 def publish(places: Places, *, failed: bool = False) -> None:
     frames = shoot_in(places.inbox, "car").frames
     error = Failure(code="truncated", message="it ends too early") if failed else None
-    manifest = Manifest(
-        shoot="car",
-        status="incomplete" if failed else "complete",
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0",
-        started="",
-        finished="",
-        frames=[
+    manifest = manifest_with(
+        "car",
+        [
             row_of(frame.source, frame.name, error=error if frame.angle == 1 else None)
             for frame in frames
         ],
+        status="incomplete" if failed else "complete",
     )
     Staging(places, "car").publish(manifest)
 

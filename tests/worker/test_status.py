@@ -11,9 +11,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from tests.parts import drop_photos, row_of, shoot_in
+from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from worker.errors import FolderError
-from worker.outbox.manifest import CheckpointRecord, Flag, Manifest, PresetRecord
+from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.broker import EmbeddedRedis
@@ -46,16 +46,7 @@ def publish(places: Places, shoot: str, status: str, **changes: object) -> None:
     """An edition in which ``changes`` are made to the last row."""
     rows = [row_of(frame.source, frame.name) for frame in shoot_in(places.inbox, shoot).frames]
     rows[-1] = row_of(rows[-1].source.source(), rows[-1].name, **changes)
-    manifest = Manifest(
-        shoot=shoot,
-        status=status,  # type: ignore[arg-type]
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0",
-        started="",
-        finished="",
-        frames=rows,
-    )
+    manifest = manifest_with(shoot, rows, status=status)
     Staging(places, shoot).publish(manifest)
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.parts import row_of
+from tests.parts import manifest_with, row_of
 from worker.intake.plan import Decision, Rules, Stage, decide, missing
 from worker.intake.scan import Rest
-from worker.outbox.manifest import CheckpointRecord, Manifest, PresetRecord
+from worker.outbox.manifest import Manifest
 from worker.shoots import Shoot, Source, group
 
 RULES = Rules(settle_seconds=2, quiet_seconds=30)
@@ -18,15 +18,8 @@ def shoot_of_two() -> Shoot:
 
 
 def manifest_of(shoot: Shoot) -> Manifest:
-    return Manifest(
-        shoot=shoot.name,
-        status="complete",
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0",
-        started="",
-        finished="",
-        frames=[row_of(frame.source, frame.name) for frame in shoot.frames],
+    return manifest_with(
+        shoot.name, [row_of(frame.source, frame.name) for frame in shoot.frames], status="complete"
     )
 
 

@@ -11,11 +11,10 @@ import pytest
 from redis import Redis
 from watchdog.observers import Observer
 
-from tests.parts import ListQueue, drop_photos, photo_bytes, row_of, shoot_in
+from tests.parts import ListQueue, drop_photos, manifest_with, photo_bytes, row_of, shoot_in
 from worker.errors import FolderError
 from worker.intake.plan import Rules, Stage
 from worker.intake.watcher import LOST_AFTER_SECONDS, Inbox, View, Watcher, watch
-from worker.outbox.manifest import CheckpointRecord, Manifest, PresetRecord
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Leases, Note
@@ -62,15 +61,8 @@ def note(desk: Desk, leases: Leases, state: str, *, attempt: int, at: float) -> 
 def publish(places: Places, shoot: str, *, status: str = "complete") -> None:
     """A finished edition of what lies in the inbox now."""
     frames = shoot_in(places.inbox, shoot).frames
-    manifest = Manifest(
-        shoot=shoot,
-        status=status,  # type: ignore[arg-type]
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0",
-        started="",
-        finished="",
-        frames=[row_of(frame.source, frame.name) for frame in frames],
+    manifest = manifest_with(
+        shoot, [row_of(frame.source, frame.name) for frame in frames], status=status
     )
     Staging(places, shoot).publish(manifest)
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import row_of
+from tests.parts import manifest_with, row_of
 from worker.outbox.manifest import (
     MANIFEST,
-    CheckpointRecord,
     Manifest,
-    PresetRecord,
     read_manifest,
 )
 from worker.shoots import Source
@@ -19,18 +17,13 @@ GOOD, BAD = Source("car/01.jpg", 10, 5), Source("car/02.jpg", 0, 6)
 
 
 def manifest() -> Manifest:
-    return Manifest(
-        shoot="car",
-        status="incomplete",
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0.1",
-        started="2026-01-01T00:00:00+00:00",
-        finished="2026-01-01T00:01:00+00:00",
-        frames=[
+    return manifest_with(
+        "car",
+        [
             row_of(GOOD, "01", mask_area=0.25, seconds={"decode": 0.1}),
             row_of(BAD, "02", error={"code": "empty-file", "message": "It is empty."}),
         ],
+        status="incomplete",
     )
 
 

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import photo_bytes, row_of
+from tests.parts import manifest_with, photo_bytes, row_of
 from worker.errors import FolderError, ShootError
 from worker.outbox.files import sha256
 from worker.outbox.manifest import (
-    CheckpointRecord,
     FrameRow,
     Manifest,
-    PresetRecord,
     read_manifest,
 )
 from worker.outbox.places import Places
@@ -34,16 +32,7 @@ def stage(places: Places, *, seed: int = 1, name: str = "01", source: Source = P
 
 
 def manifest(*rows: FrameRow, status: str = "complete") -> Manifest:
-    return Manifest(
-        shoot="car",
-        status=status,  # type: ignore[arg-type]
-        preset=PresetRecord(name="p", digest="d"),
-        checkpoint=CheckpointRecord(version="v", sha256="s"),
-        program="0",
-        started="",
-        finished="",
-        frames=list(rows),
-    )
+    return manifest_with("car", list(rows), status=status)
 
 
 def tree(folder: Path) -> set[str]:
