@@ -14,9 +14,19 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 
+VEIL = 8
+"""Levels of 255 next to empty and to full that say nothing: a network is never quite sure."""
+_WITHOUT_VEIL = np.asarray(
+    np.clip((np.arange(256) - VEIL) * 255 / (255 - 2 * VEIL) + 0.5, 0, 255), np.uint8
+)
+
+
 def refine(mask: Picture, pixels: Picture) -> Picture:
-    """``mask`` (h, w) uint8 of ``pixels`` (H, W, 3) uint8, perhaps reduced → (H, W) uint8."""
-    mask = without_specks(mask)
+    """``mask`` (h, w) uint8 of ``pixels`` (H, W, 3) uint8, perhaps reduced → (H, W) uint8.
+
+    Far from the edge the result is exactly 0 or 255: no veil of the old wall, paint untouched.
+    """
+    mask = without_specks(_WITHOUT_VEIL[mask])
     height, width = pixels.shape[:2]
     if mask.shape == (height, width):
         return mask
@@ -25,17 +35,15 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
 
 
 def without_specks(mask: Picture, *, share: float = 0.01) -> Picture:
-    """The mask without islands smaller than ``share`` of its largest piece.
-
-    Works on the pixels above 8 of 255, so that an island's soft rim goes with it.
-    """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 8).astype(np.uint8))
+    """The mask without islands that are smaller than ``share`` of its largest piece, or nowhere
+    more likely subject than not."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    small = (areas < share * areas.max()).astype(np.uint8)
-    small[0] = 0
-    if not small.any():
-        return mask
-    return np.where(small[labels] > 0, np.uint8(0), mask)
+    sure = np.zeros(count, np.bool_)
+    sure[labels[mask >= 128]] = True
+    drop = (areas < share * areas.max()) | ~sure
+    drop[0] = False
+    return np.where(drop[labels], np.uint8(0), mask) if drop.any() else mask

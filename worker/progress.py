@@ -80,8 +80,9 @@ class Reporter:
                 self._say(f"{path}: {sentence}", style="yellow")
         self._problems = dict(view.problems)
         self._known &= tally.finished.keys()  # a shoot that gets new frames is told of again
+        rate = self._rate(tally)
         if self._console.is_terminal:
-            self._update_bar(tally)
+            self._update_bar(tally, rate)
 
     def finish(self, tally: Tally, view: View) -> None:
         """The last word."""
@@ -99,12 +100,12 @@ class Reporter:
     def _rate(self, tally: Tally) -> float:
         """Frames a second since the first frame was seen done; 0.0 while it cannot be told."""
         now = self._clock()
-        if self._before is None or tally.done < self._before[1]:
-            self._before = (now, tally.done)
+        if self._before is None or tally.done <= self._before[1]:
+            self._before = (now, tally.done)  # the clock runs from the first finished frame on
         began, done = self._before
         return (tally.done - done) / (now - began) if now > began else 0.0
 
-    def _update_bar(self, tally: Tally) -> None:
+    def _update_bar(self, tally: Tally, rate: float) -> None:
         if self._bar is None:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -117,7 +118,6 @@ class Reporter:
             )
             self._task = self._bar.add_task("", total=None, rate="")
             self._bar.start()
-        rate = self._rate(tally)
         self._bar.update(
             self._task,
             completed=tally.done,

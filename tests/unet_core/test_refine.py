@@ -43,10 +43,31 @@ def enlarged(mask: Picture, like: Picture) -> Picture:
     return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def test_a_mask_of_the_pictures_size_passes_unchanged() -> None:
+def test_a_mask_of_the_pictures_size_keeps_its_edge() -> None:
     mask = car_like(64, 96)
 
-    np.testing.assert_array_equal(refine(mask, picture_of(mask)), mask)
+    ours = refine(mask, picture_of(mask))
+
+    assert np.abs(ours.astype(int) - mask).max() <= 8
+    np.testing.assert_array_equal(ours[mask == 255], 255)
+    np.testing.assert_array_equal(ours[mask == 0], 0)
+
+
+def test_a_network_that_is_never_quite_sure_leaves_no_veil() -> None:
+    truth = disc(96, 128, centre=(48, 60), radius=30)
+    unsure = np.clip(truth, 7, 248).astype(np.uint8)
+
+    ours = refine(unsure, picture_of(truth))
+
+    assert set(np.unique(ours[truth == 0])) == {0}
+    assert set(np.unique(ours[truth == 255])) == {255}
+
+
+def test_an_island_that_is_nowhere_likely_goes_however_large() -> None:
+    mask = disc(96, 128, centre=(48, 40), radius=30)
+    mask[10:80, 100:120] = 120
+
+    assert not without_specks(mask)[:, 90:].any()
 
 
 def test_an_enlarged_mask_is_nearer_to_the_truth_than_bilinear_enlargement() -> None:

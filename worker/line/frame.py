@@ -113,6 +113,7 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
     with watch.stage("write"):
         outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
     height, width = alpha.shape
+    sure = confidence(masked.mask)
     return FrameRow(
         name=frame.name,
         angle=frame.angle,
@@ -121,8 +122,8 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
         height=height,
         outputs=outputs,
         mask_area=round(mask_area(alpha), 5),
-        confidence=round(confidence(alpha), 5),
-        flags=flags(alpha),
+        confidence=round(sure, 5),
+        flags=flags(alpha, confidence=sure),
         seconds=watch.seconds,
         batch=masked.batch,
     )

@@ -28,9 +28,10 @@ def confidence(alpha: NDArray[np.uint8]) -> float:
     return 2 * agreed / (subject + chosen) if subject + chosen else 0.0
 
 
-def flags(alpha: NDArray[np.uint8]) -> list[Flag]:
-    """The flags that one mask (H, W) uint8 deserves by itself."""
-    area, sure = mask_area(alpha), confidence(alpha)
+def flags(alpha: NDArray[np.uint8], *, confidence: float) -> list[Flag]:
+    """The flags that one finished mask (H, W) uint8 deserves by itself, and by the confidence,
+    in [0, 1], of the network that made it."""
+    area = mask_area(alpha)
     if area < NOTHING_BELOW_AREA:
         return [
             Flag(
@@ -40,11 +41,11 @@ def flags(alpha: NDArray[np.uint8]) -> list[Flag]:
             )
         ]
     found = []
-    if sure < LOW_CONFIDENCE:
+    if confidence < LOW_CONFIDENCE:
         found.append(
             Flag(
                 code="low-confidence",
-                value=round(sure, 4),
+                value=round(confidence, 4),
                 sentence="The network was unsure of this mask; look at its edge.",
             )
         )
