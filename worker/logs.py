@@ -31,3 +31,5 @@ def configure_logging(*, form: Literal["text", "json"], level: int) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("celery", "kombu", "PIL"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    # It calls it an error when a watch ends while an event is on its way.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
