@@ -173,7 +173,8 @@ def _end_with_parent() -> None:
     """Ends this process, in good order, when the one that started it is gone, however it went."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin: its lock would abort the interpreter at exit
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
