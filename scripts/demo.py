@@ -47,7 +47,7 @@ def main() -> int:
     command = [sys.executable, "-m", "worker.cli", "run", "--once"]
     command += ["--inbox", str(inbox), "--outbox", str(outbox)]
     command += ["--preset", options.preset] if options.preset else []
-    console.print(f"Running: cyclorama {' '.join(command[3:])}")
+    console.print(f"Running: cyclorama {' '.join(command[3:])}", soft_wrap=True)
     code = subprocess.run(command, env=environment(), check=False).returncode
     tell(inbox, outbox)
     return code
