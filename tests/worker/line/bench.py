@@ -67,3 +67,15 @@ class Bench:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+
+
+class Crash(BaseException):
+    """Ends the process, as far as the line can tell."""
+
+
+def assert_clean(bench: Bench, shoot: str = "car") -> None:
+    """Nothing is left in staging, no temporary file, no lease and no note."""
+    assert list((bench.places.outbox / ".staging").iterdir()) == []
+    assert [p for p in bench.places.outbox.rglob("*") if p.name.endswith(".part")] == []
+    assert not bench.leases.held(shoot)
+    assert bench.leases.note(shoot) is None

@@ -1,0 +1,263 @@
+"""Work that is cut off, and what the next attempt makes of it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.parts import drop_photos
+from tests.worker.line.bench import Bench, Crash, assert_clean
+from unet_core.segment import Picture, Segmenter
+from worker.errors import LeaseLost
+from worker.line import frame as frame_module
+from worker.line.pipeline import kept
+from worker.outbox.publish import Staging
+from worker.queue.leases import Leases
+
+
+def test_a_frame_that_ended_the_worker_twice_is_set_aside_and_the_rest_is_delivered(
+    bench: Bench, decoded: list[str]
+) -> None:
+    drop_photos(bench.places.inbox / "car", 3)
+    staging = Staging(bench.places, "car")
+    for _ in range(2):  # two workers died on it
+        staging.begin("02")
+    bench.line.handle(bench.message(attempt=4))
+    rows = {row.name: row for row in bench.manifest().frames}
+    assert {name for name, row in rows.items() if row.outputs} == {"01", "03"}
+    assert rows["02"].error
+    assert rows["02"].error.code == "crashed"
+    assert decoded == ["01.jpg", "03.jpg"], "after a crash frames go one by one"
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_after_a_crash_only_the_rest_is_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    add = Staging.add
+
+    def add_two(staging: Staging, row: object) -> None:
+        if len(list((staging.folder / ".rows").iterdir())) == 2:
+            raise Crash
+        add(staging, row)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "add", add_two)
+        with pytest.raises(Crash):
+            bench.work()
+    assert not bench.places.published("car").exists()
+    kept_rows = {row.name for row in Staging(bench.places, "car").rows().values()}
+    assert len(kept_rows) == 2
+    decoded.clear()
+    bench.work(attempt=2)
+    assert {Path(name).stem for name in decoded} == {"01", "02", "03"} - kept_rows
+    assert bench.manifest().status == "complete"
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_after_a_crash_just_before_publication_no_photo_is_opened_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.outbox.publish.replace_folder", crash)
+        with pytest.raises(Crash):
+            bench.work()
+    decoded.clear()
+    bench.work(attempt=2)
+    assert decoded == []
+    assert (bench.manifest().status, len(bench.manifest().frames)) == ("complete", 3)
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_what_a_crash_left_is_not_used_once_preset_or_checkpoint_is_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.outbox.publish.replace_folder", crash)
+        with pytest.raises(Crash):
+            bench.work()
+    decoded.clear()
+    bench.slot.current = bench.segmenters["second"]
+    bench.preset('[output]\nformat = "png"\n')
+    bench.work(attempt=2)
+    assert len(decoded) == 3
+    assert {row.checkpoint for row in bench.manifest().frames} == {
+        bench.segmenters["second"].card.sha256
+    }
+    names = {path.name for path in bench.places.published("car").iterdir()}
+    assert names == {
+        "01.png", "02.png", "03.png", "masks", "contact-sheet.jpg", "spin.html", "manifest.json"
+    }  # fmt: skip
+
+
+def test_a_full_disk_fails_the_attempt_publishes_nothing_and_the_next_one_completes(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    write = Staging.write
+
+    def full(staging: Staging, path: str, data: bytes) -> object:
+        if path == "02.jpg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(staging, path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "write", full)
+        bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, note.attempt) == ("failed", 1)
+    assert "No space left" in note.error
+    assert not bench.places.published("car").exists()
+    assert not bench.leases.held("car")
+    decoded.clear()
+    bench.work(attempt=2)
+    assert "02.jpg" in decoded
+    assert (bench.manifest().status, bench.manifest().attempts) == ("complete", 2)
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_device_that_fails_fails_the_attempt_and_blames_no_photo(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Segmenter, pictures: Sequence[Picture]) -> list[Picture]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "segment", broken)
+        bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert note.state == "failed"
+    assert "CUDA error" in note.error
+    assert not bench.places.published("car").exists()
+    bench.work(attempt=2)
+    assert bench.manifest().status == "complete"
+
+
+@pytest.mark.usefixtures("car")
+def test_an_unforeseen_error_on_one_photo_is_a_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refine, calls = frame_module.refine, []
+
+    def sometimes(mask: Picture, pixels: Picture) -> Picture:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("unforeseen")
+        return refine(mask, pixels)
+
+    monkeypatch.setattr(frame_module, "refine", sometimes)
+    bench.work()
+    (row,) = bench.manifest().failed()
+    assert row.error
+    assert row.error.code == "internal"
+    assert "KeyError" in row.error.message
+
+
+def test_an_impossible_preset_fails_the_attempt_with_its_reason(bench: Bench, car: Path) -> None:
+    (car / "preset.toml").write_text("frames = 'many'\n")
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert note.state == "failed"
+    assert "preset.toml" in note.error
+    (car / "preset.toml").unlink()
+    bench.work(attempt=2)
+    assert bench.manifest().status == "complete"
+
+
+def test_a_backdrop_that_is_no_picture_blames_the_preset_and_no_photo(
+    bench: Bench, car: Path
+) -> None:
+    (car / "backdrop.txt").write_text("no picture")
+    (car / "preset.toml").write_text(
+        '[backdrop]\nkind = "picture"\npicture = "backdrop.txt"\n', encoding="utf-8"
+    )
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert "backdrop" in note.error
+    assert not bench.places.published("car").exists()
+
+
+@pytest.mark.usefixtures("car")
+def test_a_worker_that_was_overtaken_publishes_nothing(
+    bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.leases.seconds = 0.15
+    make = frame_module.make_frame
+
+    def slow(*arguments: object) -> object:
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
+        time.sleep(0.2)
+        return make(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.line.pipeline.make_frame", slow)
+    with caplog.at_level(logging.WARNING):
+        bench.work()
+    assert "taken over" in caplog.text
+    assert not bench.places.published("car").exists()
+    assert bench.leases.held("car"), "the lease of the one who took over stays"
+
+
+@pytest.mark.usefixtures("car")
+def test_redis_may_forget_everything_in_the_middle_of_a_shoot(
+    bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.leases.seconds = 0.15
+    make = frame_module.make_frame
+
+    def forgetful(*arguments: object) -> object:
+        redis.flushall()
+        time.sleep(0.1)
+        return make(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.line.pipeline.make_frame", forgetful)
+    bench.work()
+    assert bench.manifest().status == "complete"
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_redis_that_goes_away_in_the_middle_costs_no_work(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise RedisConnectionError("Connection refused")
+
+    for name in ("progress", "forget", "write"):
+        monkeypatch.setattr(bench.leases, name, gone)
+    bench.work()
+    assert bench.manifest().status == "complete"
+
+
+def test_a_lease_is_kept_while_work_goes_on_and_marked_when_it_is_lost(
+    redis: Redis,
+) -> None:
+    leases = Leases(redis, seconds=0.6)
+    lease = leases.acquire("car")
+    assert lease
+    with kept(lease, 0.05):
+        time.sleep(0.8)
+        assert leases.held("car")
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
+        time.sleep(0.4)
+    with pytest.raises(LeaseLost):
+        lease.check()
