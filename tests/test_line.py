@@ -50,9 +50,7 @@ def test_a_second_run_does_nothing_again(studio: Studio, shoot: Path) -> None:
     drop(shoot, studio)
     assert studio.cyclorama("run", "--once").returncode == 0
     before = fingerprint(studio.outbox)
-    began = time.monotonic()
     assert studio.cyclorama("run", "--once").returncode == 0
-    assert time.monotonic() - began < 15
     assert fingerprint(studio.outbox) == before
 
 

@@ -63,10 +63,9 @@ def test_after_a_crash_only_the_rest_is_made(
     assert_clean(bench)
 
 
-@pytest.mark.usefixtures("car")
-def test_after_a_crash_just_before_publication_no_photo_is_opened_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
-) -> None:
+def crash_before_publication(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that makes every frame and dies before the rename."""
+
     def crash(*_: object, **__: object) -> None:
         raise Crash
 
@@ -74,6 +73,13 @@ def test_after_a_crash_just_before_publication_no_photo_is_opened_again(
         patch.setattr("worker.outbox.publish.replace_folder", crash)
         with pytest.raises(Crash):
             bench.work()
+
+
+@pytest.mark.usefixtures("car")
+def test_after_a_crash_just_before_publication_no_photo_is_opened_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    crash_before_publication(bench, monkeypatch)
     decoded.clear()
     bench.work(attempt=2)
     assert decoded == []
@@ -85,13 +91,7 @@ def test_after_a_crash_just_before_publication_no_photo_is_opened_again(
 def test_what_a_crash_left_is_not_used_once_preset_or_checkpoint_is_another(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
 ) -> None:
-    def crash(*_: object, **__: object) -> None:
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr("worker.outbox.publish.replace_folder", crash)
-        with pytest.raises(Crash):
-            bench.work()
+    crash_before_publication(bench, monkeypatch)
     decoded.clear()
     bench.slot.current = bench.segmenters["second"]
     bench.preset('[output]\nformat = "png"\n')
