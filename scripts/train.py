@@ -1,9 +1,12 @@
 """Trains a checkpoint on labelled shoots and measures it on cars that it never saw.
 
     scripts/train.py DATA --version NAME [--rendered FOLDER] [--steps N] [--out FOLDER]
+    scripts/train.py DATA --recipe tutorial [--limit N] …
 
-DATA is in the Carvana layout (train/, train_masks/). The run's state lies in runs/NAME: the same
-command goes on after a kill. The finished checkpoint is written to OUT/NAME.
+DATA is in the Carvana layout (train/, train_masks/). The run's state, TensorBoard log and curves
+lie in runs/NAME: the same command goes on after a kill. The finished checkpoint is written to
+OUT/NAME. ``--recipe tutorial`` trains the well-known tutorial's network instead
+(train_tutorial.py).
 """
 
 from __future__ import annotations
@@ -12,99 +15,134 @@ import argparse
 import platform
 import shlex
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.progress import track
 
+from unet_core.audit import audit
 from unet_core.augment import Augmentation
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
-from unet_core.data import DataError, find_pairs, split_by_car
-from unet_core.evaluation import evaluate, summary
+from unet_core.data import DataError, Pair, lot, split_by_car
+from unet_core.evaluation import Score, measure, summary, thinned
+from unet_core.holdout import HOLDOUT_FILE, read_or_write_holdout, require_apart
 from unet_core.model import UNet
+from unet_core.plots import PlotError
+from unet_core.runlog import RunLog
+from unet_core.samples import Samples
 from unet_core.segment import DeviceError, Segmenter, choose_device
-from unet_core.training import OUR_LONG_SIDE_PX, OUR_NETWORK, Recipe, Samples, TrainingError, train
-from unet_core.training import Progress as Step
+from unet_core.training import (
+    OUR_LONG_SIDE_PX,
+    OUR_NETWORK,
+    Progress,
+    Recipe,
+    TrainingError,
+    start,
+    train,
+)
 
 console = Console(stderr=True)
+VALIDATION_SHARE, VALIDATION_FRAMES = 0.06, 4
 
 
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+@dataclass(frozen=True)
+class Split:
+    """Who learns, who tells when to stop, and who is never seen."""
+
+    training: list[Pair]
+    validation: list[Pair]
+    holdout: list[Pair]
+
+
+def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line of our recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], parents=[recipe])
     parser.add_argument("data", type=Path)
     parser.add_argument("--version", required=True, help="name of the new checkpoint")
     parser.add_argument("--rendered", type=Path, help="rendered shoots in the same layout")
     parser.add_argument("--out", type=Path, default=Path("runs/checkpoints"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument(
+        "--holdout", type=Path, help="list of cars never trained on; default: RUNS/holdout.txt"
+    )
     parser.add_argument("--init", type=Path, help="checkpoint folder to start from")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--batch", type=int, default=Recipe.batch)
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    parser.add_argument(
+        "--strict", action="store_true", help="end at any unusable picture instead of skipping it"
+    )
+    for name in ("steps", "batch", "measure_every", "workers", "seed"):
+        _add(parser, name, int)
+    for name in ("learning_rate", "rendered_share", "half_size_share", "edge_weight"):
+        _add(parser, name, float)
     parser.add_argument("--crop", type=int, nargs=2, default=Augmentation.crop, metavar=("H", "W"))
-    parser.add_argument("--scales", type=float, nargs=2, default=Augmentation.scales)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-note", default="", help="what the data is, and on which terms")
     return parser.parse_args()
 
 
+def _add(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
+    default = getattr(Recipe, name)
+    option = f"--{name.replace('_', '-')}"
+    parser.add_argument(option, type=kind, default=default, help=f"default: {default}")
+
+
 def main() -> int:
     """Exit code 0: trained and measured; 1: training failed; 2: wrong usage."""
-    options = arguments()
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--recipe", choices=("ours", "tutorial"), default="ours")
+    chosen, rest = recipe.parse_known_args()
+    if chosen.recipe == "tutorial":
+        import train_tutorial
+
+        parser = argparse.ArgumentParser(prog="train.py --recipe tutorial")
+        train_tutorial.add_arguments(parser)
+        return train_tutorial.run(parser.parse_args(rest), console)
+    return run(arguments(recipe))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Our recipe: exit codes as in :func:`main`."""
     target = options.out / options.version
     try:
         if target.exists():
             raise CheckpointError(f"{target} is there already; choose another --version")
-        pairs = find_pairs(options.data)
-        if options.rendered:
-            pairs += find_pairs(options.rendered, rendered=True)
         device = choose_device(options.device)
+        split = read_data(options)
         torch.manual_seed(options.seed)  # the fresh weights are part of what a seed repeats
         network, parent = UNet.from_config(OUR_NETWORK), None
         if options.init:
             network, parent_card = load_checkpoint(options.init)
             parent = parent_card.version
-    except (DataError, DeviceError, CheckpointError) as error:
-        console.print(f"[red]{error}")
+            require_apart(split.training, parent_card.holdout)
+        log = RunLog(options.runs / options.version)
+    except (DataError, DeviceError, CheckpointError, PlotError) as error:
+        console.print(str(error), style="red", markup=False)
         return 2
-    training, holdout = split_by_car(pairs)
     console.print(
-        f"{len(training)} pictures to train on, {len(holdout)} of "
-        f"{len({pair.car for pair in holdout})} other cars to measure on, {device}"
+        f"{len(split.training)} pictures to train on, {len(split.validation)} to tell when to "
+        f"stop, {len(split.holdout)} of {len(_cars(split.holdout))} other cars to measure on, "
+        f"{device}"
     )
-    recipe = Recipe(
-        steps=options.steps,
-        batch=options.batch,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
-    augmentation = Augmentation(crop=tuple(options.crop), scales=tuple(options.scales))
-    try:
-        trained = run(network, Samples(training, recipe, augmentation), recipe, options, device)
-    except (DataError, TrainingError) as error:
-        console.print(f"[red]{error}")
-        return 1
     card = Card(
         version=options.version,
         long_side_px=OUR_LONG_SIDE_PX,
-        holdout=sorted({pair.car for pair in holdout}),
+        holdout=sorted(_cars(split.holdout)),
         data=options.data_note,
         parent=parent,
-        recipe={
-            "command": shlex.join(["scripts/train.py", *sys.argv[1:]]),
-            **asdict(recipe),
-            "cyclorama": installed("cyclorama"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
     )
-    if holdout:
+    try:
+        trained, recipe_used = learn(network, split, options, log, device)
+    except (DataError, TrainingError) as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    card = card.model_copy(update={"recipe": recipe_used})
+    if split.holdout:
         rounded = trained.half().float()  # just the weights that are kept
-        scores = evaluate(Segmenter(rounded, card, device), holdout)
+        scores = scored(Segmenter(rounded, card, device), split.holdout, "measuring on other cars")
         figures = summary(scores)
         console.print(figures)
         worst = min(scores, key=lambda score: score.dice)
@@ -113,39 +151,113 @@ def main() -> int:
             update={"metrics": figures, "measured_on": "holdout by car, full size"}
         )
     save_checkpoint(target, trained, card)
-    console.print(f"checkpoint: {target}")
+    console.print(f"checkpoint: {target}", markup=False)
     return 0
 
 
-def run(
-    network: UNet,
-    samples: Samples,
-    recipe: Recipe,
-    options: argparse.Namespace,
-    device: torch.device,
-) -> UNet:
-    """Trains with a progress bar, and a plain line now and then where nobody looks."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+def read_data(options: argparse.Namespace) -> Split:
+    """Reads every picture once, names what cannot be used, and splits the rest by car."""
+    pairs = read_pairs(options.data, strict=options.strict)
+    if options.rendered:
+        pairs += read_pairs(options.rendered, strict=options.strict, rendered=True)
+    real = {pair.car for pair in pairs if not pair.rendered}
+    kept_out = read_or_write_holdout(options.holdout or options.runs / HOLDOUT_FILE, real)
+    training, holdout = split_by_car(pairs, kept_out)
+    require_apart(training, kept_out)
+    learners = sorted({pair.car for pair in training if not pair.rendered}, key=lot)
+    judges = set(learners[: round(VALIDATION_SHARE * len(learners))])
+    validation = [pair for pair in training if pair.car in judges and not pair.rendered]
+    training = [pair for pair in training if pair.car not in judges or pair.rendered]
+    return Split(training, thinned(validation, VALIDATION_FRAMES), holdout)
+
+
+def read_pairs(root: Path, *, strict: bool, rendered: bool = False) -> list[Pair]:
+    """The pictures of a folder that can be trained on; the others are named."""
+    with Bar(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"reading {root}")
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = audit(root, rendered=rendered, on_file=show)
+    if found.problems and not strict:
+        for problem in found.problems:
+            console.print(f"skipped: {problem}", style="yellow", markup=False)
+    return found.usable("strict" if strict else "skip")
+
+
+def learn(
+    network: UNet, split: Split, options: argparse.Namespace, log: RunLog, device: torch.device
+) -> tuple[UNet, dict[str, object]]:
+    """Trains, and tells how: the network and the card's recipe."""
+    recipe = Recipe(
+        steps=options.steps,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        edge_weight=options.edge_weight,
+        rendered_share=options.rendered_share,
+        half_size_share=options.half_size_share,
+        seed=options.seed,
+        measure_every=options.measure_every,
+        workers=options.workers,
     )
-    with bar:
-        task = bar.add_task("training", total=recipe.steps)
-        average = 0.0
+    augmentation = Augmentation(crop=tuple(options.crop), long_side_px=OUR_LONG_SIDE_PX)
+    samples = Samples(
+        split.training,
+        augmentation,
+        seed=recipe.seed,
+        rendered_share=recipe.rendered_share,
+        half_size_until=recipe.half_size_steps * recipe.batch,
+    )
+    state = start(network, recipe, log.folder, device)
+    judge = Card(version=options.version, long_side_px=OUR_LONG_SIDE_PX)
 
-        def show(done: Step) -> None:
-            nonlocal average
-            average = done.loss if not average else 0.95 * average + 0.05 * done.loss
-            bar.update(task, completed=done.step, description=f"loss {average:.4f}")
-            if not console.is_terminal and done.step % 25 == 0:
-                console.print(f"step {done.step} loss {average:.4f} {done.seconds:.0f} s")
+    def validate(average: UNet) -> float:
+        return summary(
+            [measure(Segmenter(average, judge, device), pair) for pair in split.validation]
+        )["dice_mean"]
 
-        folder = options.runs / options.version
-        return train(network, samples, recipe, folder=folder, device=device, on_step=show)
+    with Bar(console=console, disable=not console.is_terminal) as bar, log:
+        task = bar.add_task("training", total=recipe.steps, completed=state.step)
+
+        def show(done: Progress) -> None:
+            log.step(done)
+            bar.update(task, completed=done.step, description=f"loss {done.loss:.4f}")
+            if done.step % recipe.measure_every == 0 or done.step == recipe.steps:
+                log.history(state.history)
+                console.print(_line(done, state.history[-1]["loss"]), markup=False)
+
+        trained = train(
+            state,
+            samples,
+            log.folder,
+            validate=validate if split.validation else None,
+            on_step=show,
+        )
+    return trained, {
+        "command": shlex.join(["scripts/train.py", *sys.argv[1:]]),
+        **asdict(recipe),
+        "augmentation": asdict(augmentation),
+        "validation": sorted(_cars(split.validation)),
+        "curve": state.history,
+        "cyclorama": installed("cyclorama"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def scored(segmenter: Segmenter, pairs: Sequence[Pair], what: str) -> list[Score]:
+    """A score for every pair, behind a progress bar."""
+    return [measure(segmenter, pair) for pair in track(pairs, what, console=console)]
+
+
+def _line(done: Progress, loss: float) -> str:
+    line = f"step {done.step}: loss {loss:.4f}, {done.seconds:.0f} s"
+    return line if done.validation is None else f"{line}, validation Dice {done.validation:.5f}"
+
+
+def _cars(pairs: Sequence[Pair]) -> set[str]:
+    return {pair.car for pair in pairs}
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ class UNetConfig:
     in_channels: int = 3
     out_channels: int = 1
     width: int = 64
-    """Channels of the first level; every level below has twice as many."""
+    """Channels of the first level; every level below has twice as many…"""
+    max_width: int = 1 << 16
+    """…but never more than this."""
     depth: int = 4
     """How often the picture is halved."""
     norm: Literal["none", "batch"] = "none"
@@ -47,7 +49,7 @@ class UNetConfig:
     """Side of the pixel block that space-to-depth folds into channels (1, 2, 4, …)."""
 
     def __post_init__(self) -> None:
-        for field in ("in_channels", "out_channels", "width", "depth", "fold"):
+        for field in ("in_channels", "out_channels", "width", "max_width", "depth", "fold"):
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"UNetConfig.{field} is {value!r}; it must be an integer ≥ 1")
@@ -57,6 +59,11 @@ class UNetConfig:
             raise ValueError(f"UNetConfig.padding is {self.padding!r}; choose 'same' or 'valid'")
         if self.padding == "valid" and self.fold != 1:
             raise ValueError("UNetConfig: valid padding goes with fold=1 only")
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of every level, from the first to the bottle neck."""
+        return [min(self.width << level, self.max_width) for level in range(self.depth + 1)]
 
     @property
     def stride(self) -> int:
@@ -103,12 +110,12 @@ class DownSample(nn.Module):
 
 
 class UpSample(nn.Module):
-    """(B, in, H, W) and a skip (B, in/2, ≥2H, ≥2W) → (B, out, 2H, 2W)."""
+    """(B, in, H, W) and a skip (B, out, ≥2H, ≥2W) → (B, out, 2H, 2W)."""
 
     def __init__(self, in_channels: int, out_channels: int, config: UNetConfig) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, in_channels // 2, kernel_size=2, stride=2)
-        self.conv = DoubleConv(in_channels, out_channels, config)
+        self.up = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        self.conv = DoubleConv(2 * out_channels, out_channels, config)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.up(x)
@@ -130,15 +137,16 @@ class UNet(nn.Module):
     def __init__(self, in_channels: int = 3, out_channels: int = 1, **shape: Any) -> None:
         super().__init__()
         self.config = config = UNetConfig(in_channels, out_channels, **shape)
-        widths = [config.width * 2**level for level in range(config.depth + 1)]
+        widths = config.widths
         folded = in_channels * config.fold**2
         for level, width in enumerate(widths[:-1], start=1):
             before = folded if level == 1 else widths[level - 2]
             self.add_module(f"down_convolution_{level}", DownSample(before, width, config))
         self.bottle_neck = DoubleConv(widths[-2], widths[-1], config)
-        for level, width in enumerate(reversed(widths[1:]), start=1):
-            self.add_module(f"up_convolution_{level}", UpSample(width, width // 2, config))
-        self.out = nn.Conv2d(config.width, out_channels * config.fold**2, kernel_size=1)
+        for level in range(1, config.depth + 1):
+            below, width = widths[-level], widths[-level - 1]
+            self.add_module(f"up_convolution_{level}", UpSample(below, width, config))
+        self.out = nn.Conv2d(widths[0], out_channels * config.fold**2, kernel_size=1)
 
     @classmethod
     def from_config(cls, config: UNetConfig) -> UNet:

@@ -70,12 +70,15 @@ class Segmenter:
 
     def prepare(self, pixels: Picture) -> Picture:
         """(H, W, 3) uint8 sRGB, any size → the same picture with its long side at most
-        ``card.long_side_px``; smaller pictures stay as they are."""
+        ``card.long_side_px`` (smaller ones stay as they are), or as ``card.squash_px`` says."""
         height, width = pixels.shape[:2]
-        scale = self.card.long_side_px / max(height, width)
-        if scale >= 1:
-            return pixels
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if self.card.squash_px:
+            size = self.card.squash_px[::-1]
+        else:
+            scale = self.card.long_side_px / max(height, width)
+            if scale >= 1:
+                return pixels
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     @torch.inference_mode()

@@ -1,8 +1,4 @@
-"""Training that reads top to bottom, repeats, and picks up after a kill where it was.
-
-Sample *k* of a run is a pure function of (seed, k): which picture, and every choice of its
-augmentation. So a resumed run sees exactly what the uninterrupted one would have seen.
-"""
+"""Training that reads top to bottom, repeats, and picks up after a kill where it was."""
 
 from __future__ import annotations
 
@@ -10,25 +6,25 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from unet_core.augment import Augmentation
-from unet_core.data import DataError, Pair, Picture, read_pair
 from unet_core.losses import segmentation_loss
 from unet_core.model import UNet, UNetConfig
+from unet_core.samples import Samples
+from unet_core.segment import cpu_has_bfloat16
 
-OUR_NETWORK = UNetConfig(width=16, depth=5, norm="batch", fold=2)
+OUR_NETWORK = UNetConfig(width=64, max_width=256, depth=4, norm="batch", fold=4)
 OUR_LONG_SIDE_PX = 960
+
+Validate = Callable[[UNet], float]
+"""Takes the averaged network in evaluation mode, gives a figure: more is better."""
 
 
 class TrainingError(Exception):
@@ -39,101 +35,28 @@ class TrainingError(Exception):
 class Recipe:
     """How to train. ``steps`` batches of ``batch`` crops; learning rate warms up, then a cosine."""
 
-    steps: int = 2000
+    steps: int = 9_000
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     clip_norm: float = 1.0
     ema_decay: float = 0.998
-    rendered_share: float = 0.25
+    edge_weight: float = 4.0
+    rendered_share: float = 0.15
+    half_size_share: float = 0.3
+    """The first part of the run in which pictures are seen at half their size."""
     seed: int = 25
-    save_every: int = 100
+    measure_every: int = 500
+    """Steps between two looks at the validation cars, and two saved states."""
+    patience: int = 8
+    """Looks without a better figure after which training stops early."""
     workers: int = 1
 
-
-class Samples(Dataset[tuple[Tensor, Tensor]]):
-    """Sample *k* of a run, for every k ≥ 0: float32 (3, H, W) and (1, H, W), both in [0, 1]."""
-
-    def __init__(self, pairs: Sequence[Pair], recipe: Recipe, augmentation: Augmentation) -> None:
-        self.real = [pair for pair in pairs if not pair.rendered]
-        self.rendered = [pair for pair in pairs if pair.rendered]
-        if not pairs:
-            raise DataError("there is no picture to train on: every car is in the holdout")
-        self.recipe, self.augmentation = recipe, augmentation
-        self._kept: dict[Pair, tuple[Picture, Picture]] = {}
-
-    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + k)
-        pixels, mask = self._reduced(self._choose(k, rng))
-        image = torch.from_numpy(pixels).permute(2, 0, 1)
-        return self.augmentation(image, torch.from_numpy(mask)[None], rng)
-
-    def _reduced(self, pair: Pair) -> tuple[Picture, Picture]:
-        """The pair at the largest size that any scale asks for; read once, then kept in memory
-        (a few MB a picture), because decoding would take longer than the network's step."""
-        if pair not in self._kept:
-            pixels, mask = read_pair(pair)
-            factor = self.augmentation.reduced_px / max(mask.shape)
-            if factor < 1:
-                pixels, mask = (
-                    np.asarray(
-                        cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA),
-                        np.uint8,
-                    )
-                    for x in (pixels, mask)
-                )
-            self._kept[pair] = pixels, mask
-        return self._kept[pair]
-
-    def _choose(self, k: int, rng: torch.Generator) -> Pair:
-        drawn = float(torch.rand((), generator=rng))
-        use_rendered = self.rendered and (drawn < self.recipe.rendered_share or not self.real)
-        pairs = self.rendered if use_rendered else self.real
-        epoch, place = divmod(k, len(pairs))
-        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(pairs))
-        return pairs[int(order[place])]
-
-
-@dataclass
-class State:
-    """Everything that a run needs to go on."""
-
-    network: UNet
-    average: UNet
-    """Exponential moving average of the weights: what is evaluated and kept."""
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-
-    def save(self, path: Path) -> None:
-        """Writes the state atomically."""
-        part = path.with_suffix(".part")
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-        }
-        with part.open("wb") as handle:
-            torch.save(state, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Goes on from a saved state (tensors only: no pickled code is run)."""
-        try:
-            saved = torch.load(path, weights_only=True, map_location="cpu")
-            self.network.load_state_dict(saved["network"])
-            self.average.load_state_dict(saved["average"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.step = saved["step"]
-        except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise TrainingError(
-                f"{path} cannot be gone on from ({reason}): it is damaged or of another network; "
-                "move it away to begin anew"
-            ) from error
+    @property
+    def half_size_steps(self) -> int:
+        """Steps at half size; the network cannot be judged at full size before their end."""
+        return round(self.half_size_share * self.steps)
 
 
 @dataclass(frozen=True)
@@ -144,44 +67,125 @@ class Progress:
     loss: float
     learning_rate: float
     seconds: float
+    validation: float | None = None
+    """What ``validate`` gave after this step; None where it was not asked."""
+
+
+@dataclass
+class State:
+    """Everything that a run needs to go on."""
+
+    network: UNet
+    average: UNet
+    """Exponential moving average of the weights: what is evaluated and kept."""
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    step: int = 0
+    best: dict[str, Tensor] | None = None
+    """The average's weights when it was best."""
+    best_figure: float = -math.inf
+    looks_since_best: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    """A row a look: step, training loss since the look before, validation figure."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are done, or nothing got better for too long."""
+        return self.step >= self.recipe.steps or self.looks_since_best >= self.recipe.patience
+
+    def save(self, path: Path) -> None:
+        """Writes the state atomically."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "best": self.best,
+            "best_figure": self.best_figure,
+            "looks_since_best": self.looks_since_best,
+            "history": self.history,
+        }
+        with part.open("wb") as handle:
+            torch.save(state, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Goes on from a saved state (tensors only: no pickled code is run).
+
+        Raises :class:`TrainingError` when it is damaged, or of another network or recipe.
+        """
+        try:
+            saved = torch.load(path, weights_only=True, map_location="cpu")
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            begun = saved["recipe"]
+            for name in ("step", "best", "best_figure", "looks_since_best", "history"):
+                setattr(self, name, saved[name])
+        except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise TrainingError(
+                f"{path} cannot be gone on from ({reason}): it is damaged or of another network; "
+                "move it away to begin anew"
+            ) from error
+        changed = {n: v for n, v in asdict(self.recipe).items() if begun.get(n) != v}
+        changed.pop("workers", None)  # how many load pictures changes nothing in them
+        if changed:
+            name = next(iter(changed))
+            raise TrainingError(
+                f"{path} was begun with {name} = {begun.get(name)}, not {changed[name]}: go on "
+                "with the same recipe, or move it away to begin anew"
+            )
 
 
 def train(
-    network: UNet,
+    state: State,
     samples: Samples,
-    recipe: Recipe,
-    *,
     folder: Path,
-    device: torch.device,
+    *,
+    validate: Validate | None = None,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> UNet:
-    """Trains ``network`` and returns the averaged one, in evaluation mode on the CPU.
+    """Trains to the recipe's end, or until ``validate`` finds nothing better for too long.
 
-    The state lies in ``folder/state.pt``; when it is there, training goes on from it. Raises
+    Returns the averaged network (the best one by ``validate``), in evaluation mode on the CPU.
+    ``folder/state.pt`` is written at every look, and ``state`` goes on from where it is. Raises
     :class:`TrainingError` when loss or gradients are no numbers any more (the last state is kept).
     """
-    state = start(network, recipe, folder, device)
-    began = time.monotonic()
-    for images, masks in batches(samples, recipe, state.step):
+    recipe, device = state.recipe, next(state.network.parameters()).device
+    began, losses = time.monotonic(), list[float]()
+    steps = range(state.step, recipe.steps) if not state.is_done else range(0)
+    batches = samples.batches(recipe.batch, steps.start, steps.stop, workers=recipe.workers)
+    for images, masks in batches:
         rate = learning_rate(state.step, recipe)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        loss = step(state, images.to(device), masks.to(device), recipe)
+        loss = step(state, images.to(device), masks.to(device), rate)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} at step {state.step}: the last good state is in {folder}; "
-                "lower the learning rate and go on from there"
+                "lower the learning rate and begin anew from a checkpoint"
             )
         state.step += 1
-        if state.step % recipe.save_every == 0 or state.step == recipe.steps:
-            folder.mkdir(parents=True, exist_ok=True)
+        losses.append(loss)
+        figure = None
+        if state.step % recipe.measure_every == 0 or state.step == recipe.steps:
+            figure = look(state, sum(losses) / len(losses), validate)
+            losses.clear()
             state.save(folder / "state.pt")
-        on_step(Progress(state.step, loss, rate, time.monotonic() - began))
+        on_step(Progress(state.step, loss, rate, time.monotonic() - began, figure))
+        if state.is_done:
+            break
+    if state.best is not None:
+        state.average.load_state_dict(state.best)
     return state.average.cpu().eval()
 
 
 def start(network: UNet, recipe: Recipe, folder: Path, device: torch.device) -> State:
-    """A fresh state on the device, or the saved one."""
+    """A fresh state on the device, or the one saved in ``folder``."""
     torch.manual_seed(recipe.seed)
     network = network.to(device).to(memory_format=torch.channels_last).train()
     decay: list[Tensor] = []
@@ -190,58 +194,44 @@ def start(network: UNet, recipe: Recipe, folder: Path, device: torch.device) -> 
         (decay if parameter.ndim > 1 else plain).append(parameter)
     groups: list[dict[str, Any]] = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    state = State(network, copy.deepcopy(network).eval(), optimizer)
+    state = State(network, copy.deepcopy(network).eval(), optimizer, recipe)
     if (folder / "state.pt").exists():
         state.load(folder / "state.pt")
     return state
 
 
-def batches(samples: Samples, recipe: Recipe, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches from ``step`` to the end: (B, 3, H, W) and (B, 1, H, W)."""
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        samples,
-        batch_size=recipe.batch,
-        sampler=range(step * recipe.batch, recipe.steps * recipe.batch),
-        num_workers=recipe.workers,
-        worker_init_fn=_one_thread,
-        prefetch_factor=4 if recipe.workers else None,
-    )
-    yield from loader
-
-
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):  # not on Windows
-        os.nice(1)
-
-
-def step(state: State, images: Tensor, masks: Tensor, recipe: Recipe) -> float:
-    """One batch forward, backward and into the weights and their average; returns the loss.
+def step(state: State, images: Tensor, masks: Tensor, rate: float) -> float:
+    """One batch (uint8) forward, backward and into the weights and their average; the loss.
 
     Where loss or gradients are no numbers, the weights stay as they are and the result is no
     number either.
     """
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16):
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    images = images.contiguous(memory_format=torch.channels_last).float().div_(255)
+    half = images.device.type == "cuda" or (images.device.type == "cpu" and cpu_has_bfloat16())
+    with torch.autocast(images.device.type, torch.bfloat16, half):
         logits = state.network(images)
-    loss = segmentation_loss(logits.float(), masks)
+    loss = segmentation_loss(
+        logits.float(), masks.float().div_(255), edge_weight=state.recipe.edge_weight
+    )
     value = float(loss.detach())
     if not math.isfinite(value):
         return value
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), state.recipe.clip_norm)
     if not math.isfinite(float(norm)):
         return math.nan
     state.optimizer.step()
-    update_average(state, recipe)
+    update_average(state)
     return value
 
 
 @torch.no_grad()
-def update_average(state: State, recipe: Recipe) -> None:
+def update_average(state: State) -> None:
     """Moves the average towards the network; early on faster, so that it is never stale."""
-    decay = min(recipe.ema_decay, (1 + state.step) / (10 + state.step))
+    decay = min(state.recipe.ema_decay, (1 + state.step) / (10 + state.step))
     for average, value in zip(
         state.average.state_dict().values(), state.network.state_dict().values(), strict=True
     ):
@@ -249,6 +239,24 @@ def update_average(state: State, recipe: Recipe) -> None:
             average.lerp_(value, 1 - decay)
         else:
             average.copy_(value)
+
+
+def look(state: State, loss: float, validate: Validate | None) -> float | None:
+    """Measures the average, keeps it if it is the best, and adds a row to the history."""
+    row = {"step": state.step, "loss": loss}
+    figure = None
+    if validate and state.step > state.recipe.half_size_steps:
+        figure = validate(state.average)
+    if figure is not None:
+        row["validation"] = figure
+        state.looks_since_best += 1
+        if figure > state.best_figure:
+            state.best_figure, state.looks_since_best = figure, 0
+            state.best = {
+                n: v.detach().cpu().clone() for n, v in state.average.state_dict().items()
+            }
+    state.history.append(row)
+    return figure
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
