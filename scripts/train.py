@@ -16,7 +16,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_ch
 from unet_core.data import DataError, Pair, lot, split_by_car
 from unet_core.evaluation import Score, measure, summary, thinned
 from unet_core.holdout import HOLDOUT_FILE, read_or_write_holdout, require_apart
-from unet_core.model import UNet
+from unet_core.model import UNet, UNetConfig
 from unet_core.plots import PlotError
 from unet_core.runlog import RunLog
 from unet_core.samples import Samples
@@ -72,6 +72,13 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     )
     parser.add_argument("--init", type=Path, help="checkpoint folder to start from")
     parser.add_argument(
+        "--network",
+        type=network_of,
+        default=OUR_NETWORK,
+        metavar="FIELD=VALUE,…",
+        help="another shape than ours, to compare: width=32,depth=4,fold=4",
+    )
+    parser.add_argument(
         "--strict", action="store_true", help="end at any unusable picture instead of skipping it"
     )
     for name in ("steps", "batch", "measure_every", "workers", "seed"):
@@ -82,6 +89,16 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-note", default="", help="what the data is, and on which terms")
     return parser.parse_args()
+
+
+def network_of(text: str) -> UNetConfig:
+    """Our network with the fields that ``text`` names changed: ``width=32,fold=2``."""
+    try:
+        given = dict(field.split("=", 1) for field in text.split(","))
+        values = {name: int(v) if v.isdecimal() else v for name, v in given.items()}
+        return replace(OUR_NETWORK, **values)
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no network: {error}") from error
 
 
 def _add(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
@@ -113,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
         device = choose_device(options.device)
         split = read_data(options)
         torch.manual_seed(options.seed)  # the fresh weights are part of what a seed repeats
-        network, parent = UNet.from_config(OUR_NETWORK), None
+        network, parent = UNet.from_config(options.network), None
         if options.init:
             network, parent_card = load_checkpoint(options.init)
             parent = parent_card.version

@@ -215,6 +215,18 @@ def test_an_unknown_field_is_refused_by_its_name() -> None:
         UNet(3, 1, heads=8)
 
 
+def test_levels_double_up_to_the_widest() -> None:
+    network = UNet(width=8, depth=3, max_width=16, fold=4)
+
+    assert network.config.widths == [8, 16, 16, 16]
+    assert UNetConfig().widths == [64, 128, 256, 512, 1024]
+    shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}
+    assert shapes["bottle_neck.conv_op.2.weight"] == (16, 16, 3, 3)
+    assert shapes["up_convolution_1.up.weight"] == (16, 16, 2, 2)
+    assert shapes["up_convolution_3.up.weight"] == (16, 8, 2, 2)
+    assert network(torch.rand(1, 3, 50, 70)).shape == (1, 1, 50, 70)
+
+
 def test_a_network_is_rebuilt_from_its_config() -> None:
     network = tiny(norm="batch", fold=2, out_channels=3)
     again = UNet.from_config(UNetConfig(**asdict(network.config)))

@@ -161,6 +161,17 @@ def test_a_larger_picture_is_reduced_to_the_long_side(
     assert prepared.dtype == np.uint8
 
 
+@pytest.mark.parametrize("size", [(40, 90), (200, 100), (16, 24)])
+def test_a_squashing_card_gives_every_picture_one_size(size: tuple[int, int]) -> None:
+    card = Card(version="squash", squash_px=(32, 48))
+    squashing = Segmenter(trained_looking(), card, CPU)
+
+    prepared = squashing.prepare(pictures(1, *size)[0])
+
+    assert prepared.shape == (32, 48, 3)
+    assert squashing.segment([prepared])[0].shape == (32, 48)
+
+
 @pytest.mark.parametrize("size", [(96, 96), (60, 96), (20, 30)])
 def test_a_picture_up_to_the_long_side_stays_as_it_is(size: tuple[int, int]) -> None:
     picture = pictures(1, *size)[0]
