@@ -31,6 +31,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
 def test_every_command_is_listed() -> None:
     named = set(re.findall(r"`cyclorama (\w+)", README))
     there = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    there |= {str(group.name) for group in app.registered_groups}
     assert named == there
 
 

@@ -13,14 +13,18 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from unet_core.model import UNet, UNetConfig
 
@@ -45,6 +49,9 @@ class Card(BaseModel):
     """The fields of :class:`UNetConfig`; filled in by :func:`save_checkpoint`."""
     long_side_px: int = Field(default=1920, ge=64)
     """Larger pictures are reduced to this before the network sees them; smaller ones are not."""
+    squash_px: tuple[int, int] | None = None
+    """(height, width) that every picture is squashed to, whatever its shape, instead of
+    ``long_side_px``: how the tutorial's network sees."""
     input: str = "RGB, sRGB, [0, 1]"
     metrics: dict[str, float] = Field(default_factory=dict)
     measured_on: str = ""
@@ -57,6 +64,8 @@ class Card(BaseModel):
     """Command, seed, steps and the versions of program and libraries."""
     parent: str | None = None
     """The checkpoint that training started from."""
+    history: list[dict[str, Any]] = Field(default_factory=list)
+    """What was measured on the way to this network: a row for each candidate."""
 
 
 def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
@@ -65,8 +74,6 @@ def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
     Raises :class:`CheckpointError` when the folder is there already, or a weight is no number
     (in half precision: or beyond ±65504).
     """
-    if folder.exists():
-        raise CheckpointError(f"{folder} is there already; a checkpoint is never overwritten")
     weights = {
         name: value.detach().cpu().contiguous().to(torch.float16)
         if value.is_floating_point()
@@ -78,22 +85,53 @@ def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
             f"{folder} is not written: {broken[0]} holds what is no number in half precision; "
             "go on from an earlier state with a lower learning rate"
         )
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with appears_whole(folder) as part:
         (part / WEIGHTS).write_bytes(save(weights))  # save_file hides it from other users
         card = card.model_copy(
             update={"sha256": file_sha256(part / WEIGHTS), "network": asdict(network.config)}
         )
-        (part / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        for file in part.iterdir():
-            with file.open("rb+") as handle:
-                os.fsync(handle.fileno())
-        part.rename(folder)
+        write_card(part, card)
+    return card
+
+
+@contextmanager
+def appears_whole(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill: when the block ends it is safe on disk and named ``folder``.
+
+    Raises :class:`CheckpointError` when ``folder`` is there already, or somebody else was faster.
+    """
+    taken = CheckpointError(f"{folder} is there already; a checkpoint is never overwritten")
+    if folder.exists():
+        raise taken
+    part = folder.with_name(f".{folder.name}.{uuid4().hex}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        for path in (*part.iterdir(), part):
+            sync(path)
+        try:
+            part.rename(folder)
+        except OSError as error:
+            if folder.exists():
+                raise taken from error
+            raise
+        sync(folder.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return card
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the list of a folder's names, is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Writes ``card.json``; for a folder that nobody watches yet."""
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> Card:
@@ -111,7 +149,7 @@ def load_checkpoint(folder: Path) -> tuple[UNet, Card]:
     """The network (float32, evaluation mode, on the CPU) and its card.
 
     Raises :class:`CheckpointError` when the hash, the architecture or a tensor's shape is not
-    what the card says.
+    what the card says; it names the tensors, and what was expected and found.
     """
     card = read_card(folder)
     path = folder / WEIGHTS
@@ -125,11 +163,53 @@ def load_checkpoint(folder: Path) -> tuple[UNet, Card]:
             "the file is damaged or was replaced; copy the checkpoint again"
         )
     try:
-        network = UNet.from_config(UNetConfig(**card.network))
-        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: weights and card do not fit: {error}") from error
-    return network.eval(), card
+        network = assemble(UNetConfig(**card.network), load_file(path))
+    except (TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: weights and card do not fit: {error}; "
+            "copy the whole checkpoint again, or use the program that it was made with"
+        ) from error
+    return network, card
+
+
+def assemble(config: UNetConfig, tensors: Mapping[str, Tensor]) -> UNet:
+    """The network of ``config`` with copies of ``tensors`` as its weights (float32, evaluation
+    mode, on the CPU).
+
+    Raises ``ValueError`` that names the tensors that are missing, unexpected, of another shape or
+    no numbers, with what was expected and found.
+    """
+    with torch.device("meta"):  # shapes alone: nothing is drawn or allocated before they fit
+        network = UNet.from_config(config)
+    expected = network.state_dict()
+    if misfit := describe_misfit(expected, tensors):
+        raise ValueError(misfit)
+    if broken := [name for name in expected if not bool(tensors[name].isfinite().all())]:
+        raise ValueError(f"{_some(broken)}: it holds what is no number")
+    kept = {
+        name: tensors[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
+        for name, value in expected.items()
+    }
+    network.load_state_dict(kept, assign=True)
+    return network.eval()
+
+
+def describe_misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """How the names and shapes found differ from those expected, in words; empty if they fit."""
+    kinds = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "of another shape": [
+            f"{name} is {tuple(found[name].shape)}, expected {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in found and found[name].shape != value.shape
+        ],
+    }
+    return "; ".join(f"{len(some)} {kind}: {_some(some)}" for kind, some in kinds.items() if some)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def file_sha256(path: Path) -> str:

@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from worker.errors import CycloramaError, SettingsError
 from worker.logs import configure_logging
+from worker.models_cli import models_app
 from worker.settings import Settings, read_settings
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Cuts out car shoots and sets them on your studio's backdrop.",
 )
+app.add_typer(models_app, name="models")
 out, err = Console(), Console(stderr=True)
 
 Inbox = Annotated[Path | None, typer.Option(help="Folder that is watched.")]
@@ -146,20 +148,6 @@ def doctor(
     if as_json:
         _print_json([vars(finding) for finding in findings])
     raise typer.Exit(0 if all(finding.good for finding in findings) else 2)
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """The checkpoints at hand; the champion is marked."""
-    from worker.models import list_models
-
-    rows = list_models(read_settings().model_store)
-    if as_json:
-        _print_json(rows)
-        return
-    for row in rows:
-        mark = "*" if row["champion"] else " "
-        out.print(f"{mark} {row['version']}  Dice {row['dice_mean'] or '–'}", highlight=False)
 
 
 def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from unet_core.checkpoint import (
     WEIGHTS,
     Card,
     CheckpointError,
+    appears_whole,
     file_sha256,
     load_checkpoint,
     read_card,
@@ -71,15 +73,7 @@ def test_the_returned_card_is_complete_and_the_one_on_disk(tmp_path: Path) -> No
 
     assert card == read_card(tmp_path / "v2")
     assert card.sha256 == file_sha256(tmp_path / "v2" / WEIGHTS)
-    assert card.network == {
-        "in_channels": 3,
-        "out_channels": 1,
-        "width": 4,
-        "depth": 2,
-        "norm": "batch",
-        "padding": "same",
-        "fold": 2,
-    }
+    assert card.network == asdict(network().config)
     assert (card.long_side_px, card.metrics, card.parent) == (640, {"dice_mean": 0.99}, "v1")
 
 
@@ -96,10 +90,15 @@ def test_one_flipped_byte_in_the_weights_is_refused_by_the_hash(folder: Path, pl
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"width": 8}, r"size mismatch for down_convolution_1\.conv\.conv_op\.0\.weight"),
-        ({"depth": 3}, "down_convolution_3"),
-        ({"norm": "none"}, r"down_convolution_1\.conv\.conv_op\.0\.bias"),
+        (
+            {"width": 8},
+            r"55 of another shape: down_convolution_1\.conv\.conv_op\.0\.weight "
+            r"is \(4, 12, 3, 3\), expected \(8, 12, 3, 3\), .*, …; ",
+        ),
+        ({"depth": 3}, r"26 missing: down_convolution_3\.conv\.conv_op\.0\.weight, .*of another"),
+        ({"norm": "none"}, r"15 missing: down_convolution_1\.conv\.conv_op\.0\.bias.*unexpected: "),
         ({"fold": 0}, r"UNetConfig\.fold"),
+        ({"width": 10**6}, "55 of another shape"),  # and nothing of that size is allocated
         ({"attention": True}, "attention"),
     ],
 )
@@ -128,6 +127,28 @@ def test_weights_with_a_missing_tensor_are_refused_with_its_name(folder: Path) -
 
     with pytest.raises(CheckpointError, match=r"out\.bias"):
         load_checkpoint(folder)
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["out.bias"][0] = float("nan")
+    save_file(weights, folder / WEIGHTS)
+    edit_card(folder, sha256=file_sha256(folder / WEIGHTS))
+
+    with pytest.raises(CheckpointError, match=r"out\.bias: it holds what is no number"):
+        load_checkpoint(folder)
+
+
+def test_loading_leaves_the_random_numbers_of_the_program_alone(folder: Path) -> None:
+    before = torch.get_rng_state()
+    load_checkpoint(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loaded_network_can_be_trained_on(folder: Path) -> None:
+    loaded, _ = load_checkpoint(folder)
+    loaded.train()(torch.rand(2, 3, 32, 32)).sum().backward()
+    assert all(weight.grad is not None for weight in loaded.parameters())
 
 
 def test_missing_weights_are_named(folder: Path) -> None:
@@ -170,6 +191,17 @@ def test_a_checkpoint_is_never_overwritten(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="never overwritten"):
         save_checkpoint(folder, UNet(width=4, depth=2), Card(version="v1"))
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_of_two_that_write_the_same_version_at_once_one_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(CheckpointError, match="never overwritten"),
+        appears_whole(tmp_path / "v1") as part,
+    ):
+        (part / CARD).write_text("late")
+        first = save_checkpoint(tmp_path / "v1", network(), Card(version="v1"))
+    assert load_checkpoint(tmp_path / "v1")[1] == first
+    assert [path.name for path in tmp_path.iterdir()] == ["v1"]
 
 
 def test_a_finished_checkpoint_leaves_nothing_beside_it(folder: Path) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from unet_core import store as store_module
-from unet_core.checkpoint import CARD, Card, CheckpointError, save_checkpoint
+from unet_core.checkpoint import CARD, WEIGHTS, Card, CheckpointError, save_checkpoint
 from unet_core.model import UNet
-from unet_core.store import CHAMPION, ModelStore
+from unet_core.store import CHAMPION, HISTORY, ModelStore
 
 
 def add(root: Path, name: str, *, seed: int = 0) -> str:
@@ -71,7 +72,8 @@ def test_a_promoted_version_is_the_champion_also_for_others_who_look(store: Mode
 
         assert ModelStore(store.folder).champion() == promoted
         assert promoted.name == name
-    assert sorted(path.name for path in store.folder.iterdir()) == [CHAMPION, "night-1", "night-2"]
+    there = sorted(path.name for path in store.folder.iterdir())
+    assert there == [CHAMPION, HISTORY, "night-1", "night-2"]
 
 
 def test_promoting_the_shipped_checkpoint_creates_the_store(tmp_path: Path, shipped: Path) -> None:
@@ -107,8 +109,12 @@ def test_a_damaged_pointer_is_named_and_never_falls_back_in_silence(
 def test_a_pointer_without_a_version_is_refused(store: ModelStore, pointer: object) -> None:
     (store.folder / CHAMPION).write_text(json.dumps(pointer))
 
-    with pytest.raises(CheckpointError, match="has no checkpoint"):
+    with pytest.raises(
+        CheckpointError, match=r"(?s)champion\.json cannot be read: .*promote again"
+    ):
         store.champion()
+    store.promote("night-1")
+    assert store.champion().name == "night-1"
 
 
 def test_a_champion_that_is_gone_is_named(store: ModelStore) -> None:
@@ -148,6 +154,193 @@ def test_a_damaged_neighbour_keeps_nobody_from_promoting_and_using_another(
     assert store.champion().name == "night-2"
     with pytest.raises(CheckpointError, match=r"night-1.card\.json"):
         store.promote("night-1")
+
+
+def champions(store: ModelStore) -> list[tuple[str, str]]:
+    return [(row.event, row.champion.version) for row in store.history()]
+
+
+def damage(folder: Path) -> None:
+    data = bytearray((folder / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(data)
+
+
+def test_a_damaged_checkpoint_never_becomes_champion(store: ModelStore) -> None:
+    store.promote("night-1")
+    damage(store.folder / "night-2")
+
+    with pytest.raises(CheckpointError, match=r"night-2.weights\.safetensors has sha256 .*damaged"):
+        store.promote("night-2")
+    assert store.champion().name == "night-1"
+    assert champions(store) == [("promotion", "night-1")]
+
+
+def test_the_history_says_who_followed_whom_when_why_and_by_whom(store: ModelStore) -> None:
+    first = store.promote("night-1", reason="better wheels", by="ann@studio")
+    second = store.promote("night-2")
+
+    one, two = store.history()
+    assert (one.reason, one.by, two.reason, two.by) == ("better wheels", "ann@studio", "", "")
+    assert one.previous is not None and one.previous.version == "base"
+    assert (one.champion, one.champion.sha256) == (two.previous, first.sha256)
+    assert two.champion.sha256 == second.sha256
+    assert one.when.tzinfo is not None and one.when <= two.when
+
+
+def test_rollback_goes_back_step_by_step_and_says_when_it_can_go_no_further(
+    store: ModelStore,
+) -> None:
+    for name in ("night-1", "night-2", "night-1", "night-1"):
+        store.promote(name)
+
+    assert [store.rollback().name for _ in range(3)] == ["night-2", "night-1", "base"]
+    assert store.champion().name == "base"
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="no champion before the present one; promote"):
+            store.rollback()
+    assert champions(store)[-2:] == [("rollback", "night-1"), ("rollback", "base")]
+
+
+def test_after_a_rollback_the_one_rolled_back_from_is_not_gone_back_to(store: ModelStore) -> None:
+    store.promote("night-1")
+    store.promote("night-2")
+    store.rollback()
+    add(store.folder, "night-3", seed=3)
+    store.promote("night-3")
+
+    assert [store.rollback().name for _ in range(2)] == ["night-1", "base"]
+
+
+def test_without_a_promotion_there_is_nothing_to_go_back_to(store: ModelStore) -> None:
+    with pytest.raises(CheckpointError, match="no champion before the present one"):
+        store.rollback()
+    assert not (store.folder / HISTORY).exists()
+
+
+def test_a_champion_before_that_is_damaged_is_named_and_the_present_one_stays(
+    store: ModelStore,
+) -> None:
+    store.promote("night-1")
+    store.promote("night-2")
+    damage(store.folder / "night-1")
+
+    with pytest.raises(CheckpointError, match=r"night-1.*damaged"):
+        store.rollback()
+    assert store.champion().name == "night-2"
+
+
+def test_rollback_leads_out_of_a_champion_that_is_gone(store: ModelStore) -> None:
+    store.promote("night-1")
+    store.promote("night-2")
+    (store.folder / "night-2").rename(store.folder.parent / "elsewhere")
+
+    assert store.rollback().name == "night-1"
+    assert store.champion().name == "night-1"
+
+
+def test_a_promotion_that_was_cut_short_is_not_gone_back_to(store: ModelStore) -> None:
+    store.promote("night-1")
+    pointer = (store.folder / CHAMPION).read_bytes()
+    store.promote("night-2")
+    (store.folder / CHAMPION).write_bytes(pointer)  # as if it had died between history and change
+
+    assert store.rollback().name == "base"
+    store.promote("night-2")
+    assert store.rollback().name == "base"
+
+
+def test_half_a_line_of_a_crash_is_passed_over_and_the_next_one_is_whole(
+    store: ModelStore,
+) -> None:
+    store.promote("night-1")
+    with (store.folder / HISTORY).open("a") as handle:
+        handle.write('{"when": "2031-')
+
+    assert champions(store) == [("promotion", "night-1")]
+    store.promote("night-2")
+    assert champions(store) == [("promotion", "night-1"), ("promotion", "night-2")]
+
+
+def test_a_damaged_line_of_the_history_is_named_and_hinders_no_promotion(
+    store: ModelStore,
+) -> None:
+    store.promote("night-1")
+    (store.folder / HISTORY).write_text("so it was\n")
+    store.promote("night-2")
+
+    with pytest.raises(CheckpointError, match=r"history\.jsonl line 1 is damaged"):
+        store.rollback()
+    assert store.champion().name == "night-2"
+
+
+def test_of_many_who_promote_at_once_the_last_wins_and_the_history_has_them_all(
+    store: ModelStore,
+) -> None:
+    names = ("night-1", "night-2")
+
+    def promote(name: str) -> None:
+        own = ModelStore(store.folder)
+        for turn in range(20):
+            own.promote(name, by=str(turn))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(promote, names))
+
+    rows = store.history()
+    for name in names:
+        turns = [int(row.by) for row in rows if row.champion.version == name]
+        assert turns == list(range(20))
+    assert [row.previous for row in rows[1:]] == [row.champion for row in rows[:-1]]
+    assert store.champion().name == rows[-1].champion.version
+
+
+def test_what_dead_processes_left_is_harmless(store: ModelStore) -> None:
+    (store.folder / f".{CHAMPION}.part").write_text("{")
+    (store.folder / ".new.77.part").mkdir()
+    (store.folder / ".new.77.part" / CARD).write_text("half a card")
+
+    store.promote("night-1")
+    store.publish(UNet(width=4, depth=1), Card(version="new"))
+    assert store.champion().name == "night-1"
+    assert [version.name for version in store.versions()] == ["base", "new", "night-1", "night-2"]
+
+
+def test_a_checkpoint_from_elsewhere_is_added_under_its_own_or_another_name(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    sha256 = add(tmp_path / "usb", "night-7", seed=7)
+
+    for name in (None, "tuesday"):
+        version = store.add(tmp_path / "usb" / "night-7", name=name)
+        assert (version.name, version.sha256) == (name or "night-7", sha256)
+        assert store.promote(version.name) == version
+        card = json.loads((version.folder / CARD).read_text())
+        assert card["version"] == version.name
+
+
+def test_a_damaged_checkpoint_is_not_added_and_leaves_nothing(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    add(tmp_path / "usb", "night-7", seed=7)
+    damage(tmp_path / "usb" / "night-7")
+    before = sorted(store.folder.iterdir())
+
+    with pytest.raises(CheckpointError, match="damaged"):
+        store.add(tmp_path / "usb" / "night-7")
+    assert sorted(store.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["night-1", "base", CHAMPION, HISTORY])
+def test_a_name_that_is_taken_is_refused(store: ModelStore, name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"{name} is taken in .*choose another"):
+        store.publish(UNet(width=4, depth=1), Card(version=name))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a b", "wagen-ä", "x" * 101])
+def test_a_name_that_is_no_folder_name_everywhere_is_refused(store: ModelStore, name: str) -> None:
+    with pytest.raises(CheckpointError, match="cannot be the name of a checkpoint"):
+        store.publish(UNet(width=4, depth=1), Card(version=name))
 
 
 def test_the_program_ships_a_checkpoint_for_the_line(tmp_path: Path) -> None:

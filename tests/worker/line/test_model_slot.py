@@ -62,8 +62,8 @@ def test_a_damaged_champion_is_refused_and_not_tried_again(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     slot = ModelSlot(store, CPU)
-    damage(store, "second")
     store.promote("second")
+    damage(store, "second")  # afterwards: a damaged checkpoint is not promoted at all
     assert not slot.refresh()
     assert slot.current.card.version == "first"
     assert "damaged" in caplog.text
@@ -73,8 +73,8 @@ def test_a_damaged_champion_is_refused_and_not_tried_again(
 
 def test_a_good_champion_after_a_damaged_one_is_taken_up(store: ModelStore) -> None:
     slot = ModelSlot(store, CPU)
-    damage(store, "second")
     store.promote("second")
+    damage(store, "second")  # afterwards: a damaged checkpoint is not promoted at all
     slot.refresh()
     torch.manual_seed(9)
     network = UNet(width=4, depth=2, fold=2, norm="batch")
