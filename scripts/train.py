@@ -83,7 +83,13 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     )
     for name in ("steps", "batch", "measure_every", "workers", "seed"):
         _add(parser, name, int)
-    for name in ("learning_rate", "rendered_share", "half_size_share", "edge_weight"):
+    for name in (
+        "learning_rate",
+        "rendered_share",
+        "half_size_share",
+        "edge_weight",
+        "dice_weight",
+    ):
         _add(parser, name, float)
     parser.add_argument("--crop", type=int, nargs=2, default=Augmentation.crop, metavar=("H", "W"))
     parser.add_argument("--device", default="auto")
@@ -212,6 +218,7 @@ def learn(
         batch=options.batch,
         learning_rate=options.learning_rate,
         edge_weight=options.edge_weight,
+        dice_weight=options.dice_weight,
         rendered_share=options.rendered_share,
         half_size_share=options.half_size_share,
         seed=options.seed,

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, *, edge_weight: float = 4.0) -> Tensor:
-    """Edge-weighted binary cross-entropy plus soft Dice; scalar ≥ 0.
+def segmentation_loss(
+    logits: Tensor, target: Tensor, *, edge_weight: float = 4.0, dice_weight: float = 1.0
+) -> Tensor:
+    """Edge-weighted binary cross-entropy plus ``dice_weight`` times soft Dice; scalar ≥ 0.
 
     ``logits`` (B, 1, H, W) any real, ``target`` (B, 1, H, W) float32 in [0, 1], soft at edges.
     Pixels within 3 px of an edge count 1 + ``edge_weight`` times: they are few, and they are
@@ -16,7 +18,7 @@ def segmentation_loss(logits: Tensor, target: Tensor, *, edge_weight: float = 4.
     """
     weight = 1 + edge_weight * near_edge(target, 3)
     bce = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
-    return bce / weight.sum() + soft_dice_loss(logits, target)
+    return bce / weight.sum() + dice_weight * soft_dice_loss(logits, target)
 
 
 def near_edge(target: Tensor, radius_px: int) -> Tensor:

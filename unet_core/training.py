@@ -43,6 +43,7 @@ class Recipe:
     clip_norm: float = 1.0
     ema_decay: float = 0.998
     edge_weight: float = 4.0
+    dice_weight: float = 1.0
     rendered_share: float = 0.15
     half_size_share: float = 0.3
     """The first part of the run in which pictures are seen at half their size."""
@@ -213,7 +214,10 @@ def step(state: State, images: Tensor, masks: Tensor, rate: float) -> float:
     with torch.autocast(images.device.type, torch.bfloat16, half):
         logits = state.network(images)
     loss = segmentation_loss(
-        logits.float(), masks.float().div_(255), edge_weight=state.recipe.edge_weight
+        logits.float(),
+        masks.float().div_(255),
+        edge_weight=state.recipe.edge_weight,
+        dice_weight=state.recipe.dice_weight,
     )
     value = float(loss.detach())
     if not math.isfinite(value):
