@@ -16,6 +16,12 @@ Picture = NDArray[np.uint8]
 
 VEIL = 8
 """Levels of 255 next to empty and to full that say nothing: a network is never quite sure."""
+SPECK_SHARE = 0.01
+"""A piece is a speck below this share of the largest one's area."""
+NEAR_SHARE = 0.02
+"""A piece is near the largest one up to this share of the picture's long side…"""
+APART_SHARE = 0.25
+"""…and one that lies apart is the subject's from this share of the largest one's area."""
 _WITHOUT_VEIL = np.asarray(
     np.clip((np.arange(256) - VEIL) * 255 / (255 - 2 * VEIL) + 0.5, 0, 255), np.uint8
 )
@@ -34,16 +40,21 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
     return np.asarray(large, np.uint8)
 
 
-def without_specks(mask: Picture, *, share: float = 0.01) -> Picture:
-    """The mask without islands that are smaller than ``share`` of its largest piece, or nowhere
-    more likely subject than not."""
+def without_specks(mask: Picture) -> Picture:
+    """The mask (h, w) uint8 without pieces that are none of the subject's: smaller than a
+    hundredth of its largest, nowhere more likely subject than not, or lying apart from the
+    largest and much smaller than it (a dark corner of the booth; an antenna's tip lies near)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    sure = np.zeros(count, np.bool_)
+    largest = int(areas.argmax())
+    sure, near = np.zeros((2, count), np.bool_)
     sure[labels[mask >= 128]] = True
-    drop = (areas < share * areas.max()) | ~sure
+    apart = cv2.distanceTransform((labels != largest).astype(np.uint8), cv2.DIST_L2, 3)
+    near[labels[apart <= NEAR_SHARE * max(mask.shape)]] = True
+    drop = (areas < SPECK_SHARE * areas.max()) | ~sure
+    drop |= ~near & (areas < APART_SHARE * areas.max())
     drop[0] = False
     return np.where(drop[labels], np.uint8(0), mask) if drop.any() else mask

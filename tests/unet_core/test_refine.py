@@ -125,9 +125,9 @@ def test_a_mask_larger_than_the_picture_is_reduced() -> None:
     assert boundary_f(refine(large, picture_of(truth)), truth, tolerance_px=1.5) > 0.99
 
 
-def test_specks_go_with_their_soft_rim_and_a_large_second_piece_stays() -> None:
+def test_specks_go_with_their_soft_rim_and_a_second_piece_beside_stays() -> None:
     body = disc(96, 128, centre=(48, 40), radius=30)
-    mirror = disc(96, 128, centre=(48, 100), radius=8)
+    mirror = disc(96, 128, centre=(48, 80), radius=8)
     speck = disc(96, 128, centre=(10, 110), radius=1.5)
     speck[10, 113] = 9
 
@@ -150,13 +150,23 @@ def test_removing_specks_leaves_the_given_mask_alone() -> None:
     np.testing.assert_array_equal(mask, before)
 
 
-def test_the_share_is_that_of_the_largest_piece() -> None:
-    mask = np.zeros((40, 60), np.uint8)
+def test_a_speck_is_one_by_the_share_of_the_largest_piece() -> None:
+    mask = np.zeros((40, 120), np.uint8)
     mask[0:20, 0:20] = 255  # 400 pixels
-    mask[30:34, 30] = 255  # 4 pixels: just the hundredth part
-    mask[30:33, 50] = 255  # 3 pixels: less
+    mask[21:25, 2] = 255  # 4 pixels: just the hundredth part
+    mask[21:24, 12] = 255  # 3 pixels: less
 
-    cleaned = without_specks(mask, share=0.01)
+    cleaned = without_specks(mask)
 
-    assert (cleaned[30:34, 30] == 255).all()
-    assert not cleaned[:, 50].any()
+    assert (cleaned[21:25, 2] == 255).all()
+    assert not cleaned[21:, 12].any()
+
+
+@pytest.mark.parametrize(("radius", "gap", "stays"), [(6, 1, True), (6, 12, False), (18, 12, True)])
+def test_a_piece_that_lies_apart_stays_only_if_it_is_large(
+    radius: int, gap: int, stays: bool
+) -> None:
+    body = disc(100, 160, centre=(50, 34), radius=30)
+    other = disc(100, 160, centre=(50, 64 + gap + radius), radius=radius)
+
+    assert without_specks(np.maximum(body, other))[:, 66:].any() == stays
