@@ -20,7 +20,7 @@ from unet_core.model import UNet, UNetConfig
 from unet_core.samples import Samples
 from unet_core.segment import cpu_has_bfloat16
 
-OUR_NETWORK = UNetConfig(width=64, max_width=256, depth=4, norm="batch", fold=4)
+OUR_NETWORK = UNetConfig(width=16, depth=5, norm="batch", fold=2)
 OUR_LONG_SIDE_PX = 960
 
 Validate = Callable[[UNet], float]
