@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -101,7 +102,7 @@ def network_of(text: str) -> UNetConfig:
     """Our network with the fields that ``text`` names changed: ``width=32,fold=2``."""
     try:
         given = dict(field.split("=", 1) for field in text.split(","))
-        values = {name: int(v) if v.isdecimal() else v for name, v in given.items()}
+        values: dict[str, Any] = {n: int(v) if v.isdecimal() else v for n, v in given.items()}
         return replace(OUR_NETWORK, **values)
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no network: {error}") from error
