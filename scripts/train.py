@@ -174,7 +174,11 @@ def run(options: argparse.Namespace) -> int:
         card = card.model_copy(
             update={"metrics": figures, "measured_on": "holdout by car, full size"}
         )
-    save_checkpoint(target, trained, card)
+    try:
+        save_checkpoint(target, trained, card)
+    except (CheckpointError, OSError) as error:
+        console.print(f"{error}; start again to only save", style="red", markup=False)
+        return 1
     console.print(f"checkpoint: {target}", markup=False)
     return 0
 
