@@ -30,6 +30,7 @@ from unet_core.audit import audit
 from unet_core.augment import Augmentation
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from unet_core.data import DataError, Pair, lot, split_by_car
+from unet_core.encoder import EncoderError
 from unet_core.evaluation import Score, measure, summary, thinned
 from unet_core.holdout import HOLDOUT_FILE, read_or_write_holdout, require_apart
 from unet_core.model import UNet, UNetConfig
@@ -138,12 +139,14 @@ def run(options: argparse.Namespace) -> int:
         split = read_data(options)
         torch.manual_seed(options.seed)  # the fresh weights are part of what a seed repeats
         network, parent = UNet.from_config(options.network), None
-        if options.init:
+        if options.init is None and options.network.encoder != "plain":
+            network.encoder.load_imagenet()
+        elif options.init:
             network, parent_card = load_checkpoint(options.init)
             parent = parent_card.version
             require_apart(split.training, parent_card.holdout)
         log = RunLog(options.runs / options.version)
-    except (DataError, DeviceError, CheckpointError, PlotError) as error:
+    except (DataError, DeviceError, EncoderError, CheckpointError, PlotError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     console.print(

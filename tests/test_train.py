@@ -18,7 +18,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 CARS = [f"car{number}" for number in range(12)]
 QUICK = [
     *("--steps", "4", "--measure-every", "2", "--batch", "2", "--crop", "64", "96"),
-    *("--network", "width=4,depth=2", "--workers", "0", "--device", "cpu"),
+    *("--network", "width=4,depth=2,encoder=plain", "--workers", "0", "--device", "cpu"),
 ]
 
 

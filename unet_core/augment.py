@@ -38,10 +38,10 @@ class Augmentation:
     on_subject: float = 0.4
     """How often the crop's centre lies in the subject's box instead of anywhere: a network that
     seldom sees the far corners of a booth finds subjects there."""
-    quarter_turn: float = 0.08
+    quarter_turn: float = 0.15
     rotation: float = 0.15
     rotation_degrees: float = 15.0
-    new_background: float = 0.15
+    new_background: float = 0.2
     no_subject: float = 0.1
     """How often there is nothing before a new background."""
     grey: float = 0.04

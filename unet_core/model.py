@@ -13,6 +13,14 @@ MICCAI 2015, arXiv:1505.04597. The diagram, for depth 4:
 48 channels, so that a 1920×1280 picture costs what a 480×320 one costs; ``unfold`` (depth-to-space)
 gives the logits back at full size. ``fold=1`` is the classic network.
 
+``encoder="efficientnet-lite0"`` puts a network that knows ImageNet in place of all levels but the
+first. It sees the picture reduced by ``fold``; the rest of the diagram stays:
+
+    x ─ fold ─── top ───────────────────────────────── up 5 ─ out ─ unfold ─ logits
+    └─ reduce ─ stage 1 ────────────────────── up 4 ┘
+                   └ stage 2 ─────────── up 3 ┘
+                        └ … stage 5 ─ … ┘
+
 Parameter names of the plain form are those of the well-known tutorial code, so that its state
 dicts load unchanged (``down_convolution_1.conv.conv_op.0.weight``, ``bottle_neck.…``, …).
 """
@@ -25,6 +33,8 @@ from typing import Any, Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from unet_core.encoder import DEEPEST_CHANNELS, SKIP_CHANNELS, EfficientNetLite0
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,9 @@ class UNetConfig:
     """``valid`` is the paper's form: the output is smaller than the input, skips are cropped."""
     fold: int = 1
     """Side of the pixel block that space-to-depth folds into channels (1, 2, 4, …)."""
+    encoder: Literal["plain", "efficientnet-lite0"] = "plain"
+    """What finds the features below the first level: plain convolutions as in the paper, or a
+    pretrained network (which goes with depth 5, batch norm and ``same`` padding)."""
 
     def __post_init__(self) -> None:
         for field in ("in_channels", "out_channels", "width", "max_width", "depth", "fold"):
@@ -59,6 +72,19 @@ class UNetConfig:
             raise ValueError(f"UNetConfig.padding is {self.padding!r}; choose 'same' or 'valid'")
         if self.padding == "valid" and self.fold != 1:
             raise ValueError("UNetConfig: valid padding goes with fold=1 only")
+        if self.encoder not in ("plain", "efficientnet-lite0"):
+            raise ValueError(
+                f"UNetConfig.encoder is {self.encoder!r}; choose 'plain' or 'efficientnet-lite0'"
+            )
+        if self.encoder != "plain" and (self.depth, self.norm, self.padding) != (
+            5,
+            "batch",
+            "same",
+        ):
+            raise ValueError(
+                f"UNetConfig: encoder={self.encoder!r} goes with depth=5, norm='batch' and "
+                "padding='same' only"
+            )
 
     @property
     def widths(self) -> list[int]:
@@ -110,12 +136,14 @@ class DownSample(nn.Module):
 
 
 class UpSample(nn.Module):
-    """(B, in, H, W) and a skip (B, out, ≥2H, ≥2W) → (B, out, 2H, 2W)."""
+    """(B, in, H, W) and a skip (B, skip, ≥2H, ≥2W) → (B, out, 2H, 2W)."""
 
-    def __init__(self, in_channels: int, out_channels: int, config: UNetConfig) -> None:
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, config: UNetConfig
+    ) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
-        self.conv = DoubleConv(2 * out_channels, out_channels, config)
+        self.conv = DoubleConv(out_channels + skip_channels, out_channels, config)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.up(x)
@@ -139,13 +167,21 @@ class UNet(nn.Module):
         self.config = config = UNetConfig(in_channels, out_channels, **shape)
         widths = config.widths
         folded = in_channels * config.fold**2
-        for level, width in enumerate(widths[:-1], start=1):
-            before = folded if level == 1 else widths[level - 2]
-            self.add_module(f"down_convolution_{level}", DownSample(before, width, config))
-        self.bottle_neck = DoubleConv(widths[-2], widths[-1], config)
+        if config.encoder == "plain":
+            skips, below = widths[:-1], widths[-1]
+            for level, width in enumerate(skips, start=1):
+                before = folded if level == 1 else widths[level - 2]
+                self.add_module(f"down_convolution_{level}", DownSample(before, width, config))
+            self.bottle_neck = DoubleConv(widths[-2], below, config)
+        else:
+            skips, below = [widths[0], *SKIP_CHANNELS], DEEPEST_CHANNELS
+            self.top = DoubleConv(folded, widths[0], config)
+            self.encoder = EfficientNetLite0()
         for level in range(1, config.depth + 1):
-            below, width = widths[-level], widths[-level - 1]
-            self.add_module(f"up_convolution_{level}", UpSample(below, width, config))
+            width = widths[-level - 1]
+            up = UpSample(below, skips[-level], width, config)
+            self.add_module(f"up_convolution_{level}", up)
+            below = width
         self.out = nn.Conv2d(widths[0], out_channels * config.fold**2, kernel_size=1)
 
     @classmethod
@@ -160,17 +196,23 @@ class UNet(nn.Module):
         else:
             self._check_valid_size(height, width)
 
-        x = F.pixel_unshuffle(x, self.config.fold)  # (B, in·f², H/f, W/f)
-        skips = []
-        for down in self._levels("down"):
-            skip, x = down(x)
-            skips.append(skip)
-        x = self.bottle_neck(x)
+        *skips, x = self._features(x)
         for up in self._levels("up"):
             x = up(x, skips.pop())
         x = F.pixel_shuffle(self.out(x), self.config.fold)  # (B, out, H, W)
 
         return x[..., :height, :width] if self.config.padding == "same" else x
+
+    def _features(self, x: Tensor) -> list[Tensor]:
+        """What goes across at every level, and last what the deepest one finds."""
+        folded = F.pixel_unshuffle(x, self.config.fold)  # (B, in·f², H/f, W/f)
+        if self.config.encoder != "plain":
+            return [self.top(folded), *self.encoder(F.avg_pool2d(x, self.config.fold))]
+        features, x = [], folded
+        for down in self._levels("down"):
+            skip, x = down(x)
+            features.append(skip)
+        return [*features, self.bottle_neck(x)]
 
     def _levels(self, side: str) -> list[nn.Module]:
         depth = self.config.depth

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
-from unet_core.model import DoubleConv, UNet
+from unet_core.model import UNet
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
@@ -111,9 +111,10 @@ def cpu_has_bfloat16() -> bool:
 def fuse_batch_norm(network: UNet) -> nn.Module:
     """A copy in which each batch norm is folded into the convolution before it."""
     fused = copy.deepcopy(network).eval()
-    for module in fused.modules():
-        if isinstance(module, DoubleConv):
-            module.conv_op = _fused(module.conv_op)
+    for module in list(fused.modules()):
+        for name, layers in module.named_children():
+            if isinstance(layers, nn.Sequential):
+                setattr(module, name, _fused(layers))
     return fused
 
 

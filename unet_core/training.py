@@ -20,7 +20,9 @@ from unet_core.model import UNet, UNetConfig
 from unet_core.samples import Samples
 from unet_core.segment import cpu_has_bfloat16
 
-OUR_NETWORK = UNetConfig(width=16, depth=5, norm="batch", fold=2)
+OUR_NETWORK = UNetConfig(
+    width=32, max_width=128, depth=5, norm="batch", fold=2, encoder="efficientnet-lite0"
+)
 OUR_LONG_SIDE_PX = 960
 
 Validate = Callable[[UNet], float]
@@ -35,9 +37,9 @@ class TrainingError(Exception):
 class Recipe:
     """How to train. ``steps`` batches of ``batch`` crops; learning rate warms up, then a cosine."""
 
-    steps: int = 9_000
+    steps: int = 6_200
     batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     clip_norm: float = 1.0
@@ -45,10 +47,10 @@ class Recipe:
     edge_weight: float = 4.0
     dice_weight: float = 1.0
     rendered_share: float = 0.15
-    half_size_share: float = 0.3
+    half_size_share: float = 0.0
     """The first part of the run in which pictures are seen at half their size."""
     seed: int = 25
-    measure_every: int = 500
+    measure_every: int = 620
     """Steps between two looks at the validation cars, and two saved states."""
     patience: int = 8
     """Looks without a better figure after which training stops early."""
