@@ -144,7 +144,7 @@ def test_all_measures_every_car_and_says_how_many_frames_flatter(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere is not in the Carvana layout"),
-        (["data"], "no car of data is on the holdout list of studio-2; --all measures"),
+        (["data"], "no car of data is on the holdout list of studio-3; --all measures"),
         (["data", "--checkpoint", "data"], "data is no checkpoint"),
         (["data", "--checkpoint", "good", "--checkpoint", "./good"], "given twice"),
         (["data", "--checkpoint", "good", "--cars", "a,z"], "data has no car 'z'"),
