@@ -6,7 +6,6 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 
 import cv2
@@ -128,8 +127,3 @@ def _fused(layers: nn.Sequential) -> nn.Sequential:
         else:
             kept.append(layer)
     return nn.Sequential(*kept)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (affinity, not what the machine has)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

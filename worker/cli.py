@@ -19,9 +19,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from worker.errors import CycloramaError, SettingsError
+from worker.errors import CycloramaError, FolderError, SettingsError, ShootError
 from worker.logs import configure_logging
 from worker.models_cli import models_app
+from worker.presets_cli import presets
 from worker.settings import Settings, read_settings
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Cuts out car shoots and sets them on your studio's backdrop.",
 )
 app.add_typer(models_app, name="models")
+app.command()(presets)
 out, err = Console(), Console(stderr=True)
 
 Inbox = Annotated[Path | None, typer.Option(help="Folder that is watched.")]
@@ -114,6 +116,44 @@ def release(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     for shoot in shoots:
         folder = release_shoot(Places(settings.inbox, settings.outbox), shoot)
         out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reprocess(
+    shoots: Annotated[list[str] | None, typer.Argument(help="Finished shoots.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All finished shoots.")] = False,
+    preset: Preset = None,
+    inbox: Inbox = None,
+    outbox: Outbox = None,
+) -> None:
+    """Make new pictures from stored masks and originals, without the network."""
+    from rich.progress import Progress
+
+    from worker.outbox.places import Places
+    from worker.reprocess import reprocess as reprocess_shoot
+    from worker.reprocess import shoots_in
+
+    settings = read_settings(inbox=inbox, outbox=outbox)
+    names = shoots_in(Places(settings.inbox, settings.outbox)) if everything else shoots or []
+    if not names:
+        raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
+    failed = False
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+        for name in names:
+            task = bar.add_task(name)
+            try:
+                folder = reprocess_shoot(
+                    settings,
+                    name,
+                    preset,
+                    on_frame=lambda done, total: bar.update(task, completed=done, total=total),  # noqa: B023
+                )
+                out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
+            except (ShootError, FolderError) as error:
+                failed = True
+                err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            bar.remove_task(task)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

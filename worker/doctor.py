@@ -69,7 +69,8 @@ def _preset(settings: Settings) -> str:
 def _device(settings: Settings) -> str:
     import torch
 
-    from unet_core.segment import inference_dtype, usable_cores
+    from unet_core.cores import usable_cores
+    from unet_core.segment import inference_dtype
     from worker.line.service import load_device
 
     device = load_device(settings)

@@ -3,6 +3,7 @@
 CycloramaError              the message says what failed, on which value, and the cure
 ├── SettingsError           a setting is unknown or impossible            (exit code 2)
 ├── PresetError             a preset cannot be used                       (exit code 2)
+├── PlateError              a photo of the empty booth cannot be used
 ├── FolderError             inbox, outbox or state folder cannot be used  (exit code 2)
 ├── BrokerError             Redis cannot be reached or started            (exit code 2)
 ├── ModelError              no checkpoint or device that can be used      (exit code 2)
@@ -32,6 +33,10 @@ class SettingsError(CycloramaError):
 
 class PresetError(CycloramaError):
     """A preset cannot be used."""
+
+
+class PlateError(CycloramaError):
+    """A photo of the empty booth cannot be used."""
 
 
 class FolderError(CycloramaError):

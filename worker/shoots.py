@@ -14,6 +14,8 @@ from pathlib import PurePosixPath
 
 PRESET = "preset.toml"
 """A file of this name in a shoot's folder overrides the default preset."""
+PLATE = "plate"
+"""A folder of this name in the inbox is no shoot: it holds photos of the empty booth."""
 
 _NUMBER = re.compile(r"(?P<number>\d+)$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from unet_core.segment import (
     choose_device,
     fuse_batch_norm,
     inference_dtype,
-    usable_cores,
 )
 from unet_core.store import Version
 
@@ -221,15 +219,3 @@ def test_each_device_computes_in_a_type_of_its_own() -> None:
     assert inference_dtype(torch.device("cuda")) == torch.float16
     assert inference_dtype(torch.device("mps")) == torch.float32
     assert inference_dtype(CPU) in (torch.float32, torch.bfloat16)
-
-
-def test_usable_cores_follow_the_affinity_of_the_process() -> None:
-    if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("this system has no affinity")
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert usable_cores() == 1
-    finally:
-        os.sched_setaffinity(0, before)
-    assert usable_cores() == len(before)

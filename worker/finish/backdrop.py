@@ -66,7 +66,7 @@ def _draw(preset: Preset, size: tuple[int, int], icc: bytes | None) -> Pixels:
             pixels = _picture(backdrop, size)
         case NoBackdrop():
             raise ValueError(f'preset "{preset.name}" has no backdrop to draw')
-    return pixels if icc is None else _from_srgb(pixels, icc)
+    return pixels if icc is None else from_srgb(pixels, icc)
 
 
 def _flat(backdrop: ColourBackdrop, size: tuple[int, int]) -> Pixels:
@@ -135,7 +135,7 @@ def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
     return np.rint(pixels * a + 255 * (1 - a)).astype(np.uint8)
 
 
-def _from_srgb(pixels: Pixels, icc: bytes) -> Pixels:
+def from_srgb(pixels: Pixels, icc: bytes) -> Pixels:
     """``pixels`` brought from sRGB into the colour space of the profile ``icc``."""
     try:
         converted = ImageCms.profileToProfile(

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from worker.finish.backdrop import render_backdrop
 from worker.finish.colours import clean_foreground
+from worker.finish.floor import real_shadow
 from worker.finish.grain import grain
-from worker.finish.presets import NoBackdrop, Preset, SoftShadow
+from worker.finish.overlay import lay_over
+from worker.finish.presets import NoBackdrop, Preset, RealShadow, SoftShadow
 from worker.finish.shadow import soft_shadow
 
 Pixels = NDArray[np.uint8]
@@ -28,28 +30,48 @@ class Finished:
     """(H, W, 4) uint8 RGBA, not premultiplied, if the preset asks for cut-outs."""
 
 
-def compose(pixels: Pixels, alpha: Pixels, preset: Preset, *, icc: bytes | None = None) -> Finished:
+def compose(
+    pixels: Pixels,
+    alpha: Pixels,
+    preset: Preset,
+    *,
+    icc: bytes | None = None,
+    plate: Pixels | None = None,
+) -> Finished:
     """The car of one photo on the preset's backdrop.
 
     ``pixels`` is (H, W, 3) uint8 RGB in the colour space of ``icc`` (None: sRGB), ``alpha`` its
-    mask, (H, W) uint8. Where alpha is 255 the composite is the photo, where it is 0 the shaded
-    backdrop, bit for bit. Inputs are not changed; safe from many threads. Raises ``ValueError``
-    when photo and mask differ in size, `PresetError` for an unusable backdrop picture.
+    mask, (H, W) uint8; ``plate`` is the empty booth, as large, where there is one. Where alpha is
+    255 the composite is the photo, where it is 0 the shaded backdrop, bit for bit. Inputs are not
+    changed; safe from many threads. Raises ``ValueError`` when photo and mask differ in size,
+    `PresetError` for an unusable picture of the preset.
 
         photo, mask ─ clean colours ───────────┐
-        preset ─ backdrop ─ darkened by shadow ─┴─ blended
+        preset ─ backdrop ─ darkened by shadow ─┴─ blended ─ overlay
     """
     if pixels.shape != (*alpha.shape, 3):
         raise ValueError(f"photo {pixels.shape} and mask {alpha.shape} differ in size")
     colours = clean_foreground(pixels, alpha)
-    light = soft_shadow(alpha, preset.shadow) if isinstance(preset.shadow, SoftShadow) else None
+    light = _light(pixels, alpha, preset, plate)
     if isinstance(preset.backdrop, NoBackdrop):
         composite = _transparent(colours, alpha, light)
     else:
         height, width = alpha.shape
         backdrop = render_backdrop(preset, (width, height), icc).copy()
         composite = _blend(colours, alpha, backdrop if light is None else _shade(backdrop, light))
+    if preset.overlay:
+        composite = lay_over(composite, preset.overlay, icc)
     return Finished(composite, _rgba(colours, alpha) if preset.output.cutouts else None)
+
+
+def _light(pixels: Pixels, alpha: Pixels, preset: Preset, plate: Pixels | None) -> Floats | None:
+    match preset.shadow:
+        case SoftShadow() as options:
+            return soft_shadow(alpha, options)
+        case RealShadow(strength=strength):
+            return real_shadow(pixels, alpha, plate=plate, strength=strength)
+        case _:
+            return None
 
 
 def _shade(backdrop: Pixels, light: Floats) -> Pixels:

@@ -82,11 +82,17 @@ def _locate(
         if depth and part in members:
             model, field = members[part], None
             continue
-        if field is not None and isinstance(field.annotation, type):
-            model = field.annotation
+        if table := _table(field):
+            model = table
         key.append(part)
         field = model.model_fields.get(part)
     return tuple(key), model, field
+
+
+def _table(field: FieldInfo | None) -> type[BaseModel] | None:
+    """The table that a field holds, also where it may be left out."""
+    kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _members(field: FieldInfo | None) -> dict[str, type[BaseModel]]:

@@ -92,6 +92,14 @@ class SoftShadow(_Table):
     """How far the shadow comes out from under the car, towards the viewer."""
 
 
+class RealShadow(_Table):
+    """What the booth's floor lost in light under and beside the car, taken from the photo."""
+
+    kind: Literal["real"]
+    strength: float = Field(default=1.0, ge=0.0, le=2.0, description="a number from 0 to 2")
+    """1 is as dark as in the photo, 0 no shadow."""
+
+
 class NoShadow(_Table):
     """No shadow: the car floats unless the backdrop brings one."""
 
@@ -99,9 +107,42 @@ class NoShadow(_Table):
 
 
 class Framing(_Table):
-    """Where the car stands in the picture: ``keep`` leaves it where the photographer put it."""
+    """Where the car stands in the picture. ``keep`` leaves it where the photographer put it;
+    ``fit`` gives all frames of a shoot one scale, one ground line and one centre. The other keys
+    are for ``fit``."""
 
-    mode: Literal["keep"] = Field(default="keep", description='"keep"')
+    mode: Literal["keep", "fit"] = Field(default="keep", description='"keep" or "fit"')
+    aspect: str | None = Field(
+        default=None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description='text like "4:3"'
+    )
+    """Width to height of the finished pictures; that of the photos if it is not given."""
+    width: int | None = Field(
+        default=None, ge=64, le=20_000, description="a whole number from 64 to 20000"
+    )
+    """Of the finished pictures, in pixels; that of the photos if it is not given."""
+    margin: float = Field(default=0.06, ge=0.0, le=0.4, description="a number from 0 to 0.4")
+    """What stays free at least to the left and right of the car's widest frame, as a part of the
+    picture's width, and above its highest one."""
+    ground: float = Field(default=0.84, ge=0.3, le=1.0, description="a number from 0.3 to 1")
+    """Where the lowest tyre of the turn stands, as a part of the height from the top."""
+
+
+class Overlay(_Table):
+    """A picture laid over every finished frame: a logo, a number plate's cover."""
+
+    picture: Picture = Field(description="a picture file, relative to the preset's folder")
+    position: Literal[
+        "top-left", "top", "top-right", "centre", "bottom-left", "bottom", "bottom-right"
+    ] = Field(
+        default="bottom-right",
+        description='"top-left", "top", "top-right", "centre", "bottom-left", "bottom" or '
+        '"bottom-right"',
+    )
+    width: float = Field(default=0.16, gt=0.0, le=1.0, description="a number from 0 to 1")
+    """As a part of the frame's width; smaller where it would not fit the height."""
+    margin: float = Field(default=0.03, ge=0.0, le=0.4, description="a number from 0 to 0.4")
+    """Free space to the frame's border, as a part of the frame's width."""
+    opacity: float = Field(default=1.0, ge=0.0, le=1.0, description="a number from 0 to 1")
 
 
 class Output(_Table):
@@ -117,7 +158,7 @@ class Output(_Table):
 
 
 Backdrop = ColourBackdrop | GradientBackdrop | PictureBackdrop | NoBackdrop
-Shadow = SoftShadow | NoShadow
+Shadow = SoftShadow | RealShadow | NoShadow
 
 
 class Preset(_Table):
@@ -136,31 +177,45 @@ class Preset(_Table):
     )
     shadow: Shadow = Field(default=SoftShadow(kind="soft"), discriminator="kind")
     framing: Framing = Framing()
+    overlay: Overlay | None = Field(default=None, description="a table of keys")
     output: Output = Output()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of everything that shows: same digest, same pictures.
 
-        Covers the backdrop picture's bytes and not where it lies, so a preset keeps its digest
-        when its folder moves. Raises `PresetError` when the picture cannot be read.
+        Covers the bytes of its pictures and not where they lie, so a preset keeps its digest when
+        its folder moves. Raises `PresetError` when a picture cannot be read.
         """
         hidden: Any = {
             "name": True,
             "frames": True,
             "on_failed_frame": True,
             "backdrop": {"picture"},
+            "overlay": {"picture"},
         }
         look = self.model_dump(mode="json", exclude=hidden)
         digest = hashlib.sha256(json.dumps(look, sort_keys=True).encode())
         if isinstance(self.backdrop, PictureBackdrop):
             digest.update(_read(self.backdrop.picture, "backdrop picture"))
+        if self.overlay:
+            digest.update(_read(self.overlay.picture, "overlay"))
         return digest.hexdigest()
 
 
 def builtin_presets() -> list[str]:
     """Names of the presets that come with the program, sorted."""
     return sorted(path.stem for path in _BUILTIN.glob("*.toml"))
+
+
+def preset_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """The file of every preset there is, by name: those in ``folders`` (earlier ones win) and the
+    built-in ones, sorted."""
+    found: dict[str, Path] = {}
+    for folder in (*folders, _BUILTIN):
+        for path in folder.glob("*.toml"):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
 
 
 def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
@@ -171,12 +226,11 @@ def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
     """
     if name_or_path.endswith(".toml"):
         return read_preset(Path(name_or_path))
-    for folder in (*folders, _BUILTIN):
-        # Only names that a listing shows: a name never leads out of its folder.
-        for path in folder.glob("*.toml"):
-            if path.stem == name_or_path:
-                return read_preset(path)
-    raise _unknown(name_or_path, folders)
+    # Only names that a listing shows: a name never leads out of its folder.
+    files = preset_files(folders)
+    if name_or_path in files:
+        return read_preset(files[name_or_path])
+    raise _unknown(name_or_path, list(files))
 
 
 def read_preset(path: Path) -> Preset:
@@ -211,10 +265,19 @@ def _check_together(preset: Preset, *, text: str, source: Path) -> None:
             f'output.format = "jpeg" has none',
             cure='Set output.format to "png" or "webp", or choose a backdrop',
         )
+    framing = preset.framing
+    if framing.mode == "keep" and (given := framing.model_fields_set - {"mode"}):
+        key = min(given)
+        line = line_of(text, ("framing", key))
+        raise PresetError(
+            f'{source}, line {line}: framing.{key} has no meaning with framing.mode = "keep"',
+            cure='Remove it, or set framing.mode to "fit"',
+        )
     try:
-        _ = preset.digest  # the picture is read now, and not at the first frame
+        _ = preset.digest  # the pictures are read now, and not at the first frame
     except PresetError as error:
-        line = line_of(text, ("backdrop", "picture"))
+        table = "overlay" if "overlay" in error.args[0] else "backdrop"
+        line = line_of(text, (table, "picture"))
         raise PresetError(f"{source}, line {line}: {error.args[0]}", cure=error.cure) from error
 
 
@@ -228,9 +291,7 @@ def _read(path: Path, what: str) -> bytes:
         ) from error
 
 
-def _unknown(name: str, folders: Sequence[Path]) -> PresetError:
-    names = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    names += [builtin for builtin in builtin_presets() if builtin not in names]
+def _unknown(name: str, names: list[str]) -> PresetError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
     return PresetError(

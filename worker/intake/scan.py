@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unet_core.images import PHOTO_SUFFIXES
 from worker.errors import FolderError
-from worker.shoots import PRESET, Source
+from worker.shoots import PLATE, PRESET, Source
 
 IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
 IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
@@ -49,7 +49,8 @@ def look(inbox: Path) -> Snapshot:
         if ignored(entry.name) or _refused(entry, root, entry.name, snapshot):
             continue
         if entry.is_dir():
-            _look_into(entry, root, snapshot)
+            if entry.name != PLATE:
+                _look_into(entry, root, snapshot)
         else:
             _take(entry, entry.name, snapshot)
     return snapshot

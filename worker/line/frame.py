@@ -1,33 +1,26 @@
-"""One frame, from the photo to finished files in staging; reads as its diagram."""
+"""One frame, from the photo to its files in staging; reads as its diagram.
+
+photo ─ decode ─ network ─ refine ─ mask ─ dress ─ write
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.images import (
-    ImageError,
-    Photo,
-    decode,
-    encode_jpeg,
-    encode_mask,
-    encode_png,
-    encode_webp,
-)
+from unet_core.images import ImageError, Photo, decode
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
 from worker.errors import CycloramaError, FolderError, ModelError
-from worker.finish.composite import compose
-from worker.finish.presets import Preset
+from worker.finish.framing import subject_box
 from worker.line.batcher import Batcher, Masked
+from worker.line.dress import Look, dress, mask_file
+from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
 from worker.outbox.quality import confidence, flags, mask_area
@@ -37,7 +30,6 @@ log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 DEADLY = 2
 """A frame that was begun so often without an end is set aside."""
-SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
 @dataclass(frozen=True)
@@ -45,27 +37,16 @@ class Order:
     """What all frames of one job share."""
 
     job: str
-    preset: Preset
+    look: Look
     segmenter: Segmenter
     batcher: Batcher
     staging: Staging
     inbox: Path
     max_pixels: int
+    dresses: bool = True
+    """Whether frames get their pictures at once, and not when all masks of the shoot are known."""
     careful: bool = False
     """An earlier attempt died: note each frame before it is begun, and set aside a killer."""
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 4)
 
 
 def make_frame(frame: Frame, order: Order) -> FrameRow:
@@ -90,7 +71,7 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
             frame, source, "internal", f"{type(error).__name__}: {error}. Please report this photo"
         )
     row = row.model_copy(
-        update={"checkpoint": order.segmenter.card.sha256, "preset": order.preset.digest}
+        update={"checkpoint": order.segmenter.card.sha256, "preset": order.look.preset.digest}
     )
     order.staging.add(row)
     return row
@@ -106,27 +87,27 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
         alpha = refine(masked.mask, photo.pixels)
         if photo.alpha is not None:
             alpha = np.minimum(alpha, photo.alpha)
-    with watch.stage("composite"):
-        finished = compose(photo.pixels, alpha, order.preset, icc=photo.icc)
-    with watch.stage("encode"):
-        files = _encode(frame.name, photo, alpha, finished.composite, finished.cutout, order.preset)
-    with watch.stage("write"):
-        outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
-    height, width = alpha.shape
-    sure = confidence(masked.mask)
-    return FrameRow(
+    sure, (height, width) = confidence(masked.mask), alpha.shape
+    row = FrameRow(
         name=frame.name,
         angle=frame.angle,
         source=source.model_copy(update={"sha256": photo.sha256}),
         width=width,
         height=height,
-        outputs=outputs,
         mask_area=round(mask_area(alpha), 5),
+        box=subject_box(alpha),
         confidence=round(sure, 5),
         flags=flags(alpha, confidence=sure),
-        seconds=watch.seconds,
         batch=masked.batch,
     )
+    files = mask_file(frame.name, alpha)
+    if order.dresses:
+        dressed = dress(row, photo, alpha, order.look, watch)
+        files |= dressed.files
+        row = dressed.noted_in(row)
+    with watch.stage("write"):
+        outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
+    return row.model_copy(update={"outputs": outputs, "seconds": watch.seconds})
 
 
 def _mask(photo: Photo, order: Order) -> Masked:
@@ -139,32 +120,6 @@ def _mask(photo: Photo, order: Order) -> Masked:
             f"the network failed on {order.segmenter.device} ({error})",
             cure="Look at the worker's log and at the device",
         ) from error
-
-
-def _encode(
-    name: str,
-    photo: Photo,
-    alpha: Pixels,
-    composite: Pixels,
-    cutout: Pixels | None,
-    preset: Preset,
-) -> dict[str, tuple[str, bytes]]:
-    """Kind → (path in the shoot's folder, bytes)."""
-    output = preset.output
-    icc, exif = photo.icc, photo.exif
-    if output.format == "jpeg":
-        picture = encode_jpeg(composite, quality=output.quality, icc=icc, exif=exif)
-    elif output.format == "webp":
-        picture = encode_webp(composite, quality=output.quality, icc=icc, exif=exif)
-    else:
-        picture = encode_png(composite, icc=icc, exif=exif)
-    files = {
-        "composite": (name + SUFFIX[output.format], picture),
-        "mask": (f"masks/{name}.png", encode_mask(alpha)),
-    }
-    if cutout is not None:
-        files["cutout"] = (f"cutouts/{name}.png", encode_png(cutout, icc=icc, exif=exif))
-    return files
 
 
 def _killer(frame: Frame, source: SourceRecord) -> FrameRow:

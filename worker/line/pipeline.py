@@ -5,12 +5,13 @@ message ─ lease ─ what is done already? ─ frames, several at once ─ mani
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,8 +21,10 @@ from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
 from worker.errors import CycloramaError, LeaseLost
+from worker.finish.plates import Plates
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.line.batcher import Batcher
+from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
 from worker.line.wanted import Wanted
@@ -34,9 +37,9 @@ from worker.outbox.manifest import (
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
-from worker.queue.leases import Lease, Leases, Note
+from worker.queue.leases import Lease, Leases, Note, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PRESET, Frame
+from worker.shoots import PLATE, PRESET, Frame
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +121,11 @@ class Line:
         done = self._done_already(staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
         self._note(message, "working", done=len(frames) - len(rest))
+        look = Look(preset, Plates(self._places.inbox / PLATE))
         order = Order(
             job=message.job,
-            preset=preset,
+            look=look,
+            dresses=preset.framing.mode == "keep",
             segmenter=segmenter,
             batcher=self._batcher,
             staging=staging,
@@ -134,6 +139,10 @@ class Line:
                 done[row.name] = row
                 self._count(row)
                 self._progress(shoot, len(done))
+        if preset.framing.mode == "fit":
+            for row in self._fit(done, look, staging):
+                lease.check()
+                done[row.name] = row
         manifest = self._manifest(message, started, done, preset, segmenter)
         lease.renew()  # asks Redis: nobody else may publish this shoot now
         folder = staging.publish(manifest)
@@ -152,6 +161,14 @@ class Line:
             finally:
                 for future in futures:
                     future.cancel()
+
+    def _fit(self, done: dict[str, FrameRow], look: Look, staging: Staging) -> Iterator[FrameRow]:
+        """The rows with their pictures, now that all masks of the turn are known."""
+        placed = dataclasses.replace(look, placements=placements(done.values(), look.preset))
+        wardrobe = Wardrobe(
+            placed, self._places.inbox, staging.folder, staging, self._options.max_pixels
+        )
+        yield from dress_all(done.values(), wardrobe, at_once=self._options.frames_per_job)
 
     def _done_already(self, staging: Staging, wanted: Wanted) -> dict[str, FrameRow]:
         """Rows by name that need no work: finished before a crash, or in an earlier edition with
@@ -247,30 +264,6 @@ class Line:
             lease.release()
         except RedisError as error:
             log.warning("the lease on %s lapses by itself: %s", lease.shoot, error)
-
-
-@contextmanager
-def kept(lease: Lease, every_seconds: float) -> Iterator[None]:
-    """Renews a lease in the background. A Redis that is away is asked again; a lease that
-    another holds is marked lost."""
-    stop = threading.Event()
-
-    def renew() -> None:
-        while not stop.wait(every_seconds):
-            try:
-                lease.renew()
-            except LeaseLost:
-                return
-            except RedisError as error:
-                log.warning("the lease on %s was not renewed: %s", lease.shoot, error)
-
-    thread = threading.Thread(target=renew, name=f"lease {lease.shoot}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _now() -> str:

@@ -9,7 +9,8 @@ import torch
 from redis import Redis
 from redis.exceptions import RedisError
 
-from unet_core.segment import DeviceError, choose_device, usable_cores
+from unet_core.cores import usable_cores
+from unet_core.segment import DeviceError, choose_device
 from unet_core.store import ModelStore
 from worker.errors import ModelError
 from worker.finish.presets import load_preset

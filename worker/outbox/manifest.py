@@ -75,13 +75,24 @@ class FrameRow(_Record):
     preset: str | None = None
     """Digest of the preset that the frame was made with."""
     width: int | None = None
+    """Of the photo and its mask, in px; ``height`` likewise."""
     height: int | None = None
+    picture_size: tuple[int, int] | None = None
+    """Width and height of the composite, where framing makes it another than the photo's."""
     outputs: dict[str, Output] = {}
     mask_area: float | None = None
     """Share of the picture that is subject, in [0, 1]."""
+    box: tuple[int, int, int, int] | None = None
+    """Left, top, right and bottom of the subject in the photo, in px; right and bottom lie just
+    outside. None where nothing was found."""
     confidence: float | None = None
     """The Dice that the network itself expects of its mask, in [0, 1]."""
     flags: list[Flag] = []
+    masked_by: Literal["network", "stored"] = "network"
+    """``stored``: the pictures were made anew from a mask that was there already."""
+    untouched_paint: bool | None = None
+    """Whether pixels well inside the mask are the photo's own, bit for bit before encoding; not so
+    where framing has resampled them."""
     seconds: dict[str, float] = {}
     batch: Batch | None = None
     error: Failure | None = None

@@ -112,7 +112,7 @@ class Staging:
         self.write(SHEET, contact_sheet(frames, title=self.shoot, subtitle=subtitle))
         turning = [row for row in manifest.frames if "composite" in row.outputs]
         if turning:
-            size = (turning[0].width or 3, turning[0].height or 2)
+            size = turning[0].picture_size or (turning[0].width or 3, turning[0].height or 2)
             pictures = [row.outputs["composite"].path for row in turning]
             self.write(SPIN, spin_page(pictures, title=self.shoot, size=size).encode())
 

@@ -6,15 +6,21 @@ lies a note on the shoot's job: queued or working, which attempt, how far.
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from redis import Redis
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from worker.errors import LeaseLost
 from worker.queue.messages import JobMessage
+
+log = logging.getLogger(__name__)
 
 NOTE_SECONDS = 7 * 24 * 3600
 
@@ -118,6 +124,30 @@ class Leases:
     def forget(self, shoot: str) -> None:
         """Drops the note: the shoot is done."""
         self._redis.delete(_note(shoot))
+
+
+@contextmanager
+def kept(lease: Lease, every_seconds: float) -> Iterator[None]:
+    """Renews a lease in the background. A Redis that is away is asked again; a lease that
+    another holds is marked lost."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(every_seconds):
+            try:
+                lease.renew()
+            except LeaseLost:
+                return
+            except RedisError as error:
+                log.warning("the lease on %s was not renewed: %s", lease.shoot, error)
+
+    thread = threading.Thread(target=renew, name=f"lease {lease.shoot}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def queued(message: JobMessage, *, at: float) -> Note:

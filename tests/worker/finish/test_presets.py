@@ -32,8 +32,15 @@ def _complaint(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_four_presets_come_with_the_program_and_the_default_is_one_of_them() -> None:
-    assert builtin_presets() == ["showroom-dark", "studio-grey", "studio-white", "transparent"]
+def test_six_presets_come_with_the_program_and_the_default_is_one_of_them() -> None:
+    assert builtin_presets() == [
+        "hall",
+        "marketplace",
+        "showroom-dark",
+        "studio-grey",
+        "studio-white",
+        "transparent",
+    ]
     assert Settings.model_fields["preset"].default in builtin_presets()
 
 
@@ -172,3 +179,32 @@ def test_a_key_is_found_by_its_line_in_tables_and_in_dotted_form() -> None:
     assert line_of(text, ("shadow", "opacity")) == 6
     assert line_of(text, ("backdrop", "kind")) is None
     assert line_of("output.quality = 4", ("output", "quality")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[framing]\nmode = "keep"\naspect = "1:1"', ["line 3", "framing.aspect", '"fit"']),
+        ('[framing]\nmode = "fit"\naspect = "square"', ["line 3", '"square"', '"4:3"']),
+        ('[framing]\nmode = "fit"\nwidth = 10', ["line 3", "64 to 20000"]),
+        ('[shadow]\nkind = "real"\nstrength = 9', ["line 3", "shadow.strength = 9", "0 to 2"]),
+        ('[overlay]\npicture = "gone.png"', ["line 2", "overlay", "gone.png"]),
+        ('[overlay]\npicture = "x.png"\npositon = "top"', ["line 3", "position", "[overlay]"]),
+        ("[overlay]\nwidth = 2", ["overlay.width = 2", "0 to 1"]),
+    ],
+)
+def test_mistakes_in_framing_shadow_and_overlay_are_named(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    complaint = _complaint(tmp_path, text)
+    assert [word for word in words if word not in complaint] == [], complaint
+
+
+def test_the_digest_covers_the_overlays_picture_and_not_its_place(tmp_path: Path) -> None:
+    digests = []
+    for folder, level in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "logo.png"), np.full((4, 4, 3), level, np.uint8))
+        preset = read_preset(_written(tmp_path / folder, '[overlay]\npicture = "logo.png"'))
+        digests.append(preset.digest)
+    assert digests[0] == digests[1] != digests[2]

@@ -12,7 +12,9 @@ from tests.worker.line.bench import Bench
 from worker.errors import ModelError
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset
 from worker.line.batcher import Batcher
-from worker.line.frame import Order, Stopwatch, make_frame
+from worker.line.dress import Look
+from worker.line.frame import Order, make_frame
+from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import FrameRow
 from worker.outbox.publish import Staging
 
@@ -26,7 +28,7 @@ EVERYTHING = FLAT.model_copy(update={"output": Output(format="png", cutouts=True
 def order(bench: Bench, batcher: Batcher) -> Order:
     return Order(
         job="0" * 32,
-        preset=FLAT,
+        look=Look(FLAT),
         segmenter=bench.segmenters["first"],
         batcher=batcher,
         staging=Staging(bench.places, "car"),
@@ -61,7 +63,7 @@ def test_a_row_tells_all_about_its_frame_and_lies_in_staging(order: Order) -> No
 
 
 def test_all_outputs_have_the_photos_full_size(order: Order) -> None:
-    row = made(order, photo_bytes(1, size=(200, 120)), preset=EVERYTHING)
+    row = made(order, photo_bytes(1, size=(200, 120)), look=Look(EVERYTHING))
     modes = {}
     for kind, output in row.outputs.items():
         with Image.open(order.staging.folder / output.path) as picture:

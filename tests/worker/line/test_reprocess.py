@@ -1,0 +1,170 @@
+"""New pictures from stored masks: what is made, what is kept, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.parts import photo_bytes
+from tests.worker.line.bench import Bench, assert_clean
+from worker.errors import PresetError, ShootError
+from worker.outbox.manifest import read_manifest
+from worker.outbox.publish import release
+from worker.queue.broker import EmbeddedRedis
+from worker.reprocess import reprocess, shoots_in
+from worker.settings import Settings, read_settings
+
+RED = '[backdrop]\nkind = "colour"\ncolour = "#ff0000"\n[shadow]\nkind = "none"\n'
+PNG = '[output]\nformat = "png"\n'
+
+
+@pytest.fixture
+def settings(bench: Bench, no_settings: Path, redis_server: EmbeddedRedis) -> Settings:
+    (no_settings / "presets" / "red.toml").write_text(RED + PNG)
+    places = bench.places
+    return read_settings(
+        inbox=places.inbox, outbox=places.outbox, broker_url=redis_server.url, preset="test"
+    )
+
+
+@pytest.fixture
+def done(bench: Bench, car: Path) -> Path:
+    """A finished shoot of three frames, with a mask that has all three kinds of pixels."""
+    bench.work()
+    folder = bench.places.published(car.name)
+    for row in bench.manifest().frames:
+        mask = np.zeros((32, 48), np.uint8)
+        mask[8:24, 12:36], mask[7, 12:36] = 255, 128
+        Image.fromarray(mask).save(folder / row.outputs["mask"].path)
+    return folder
+
+
+def test_a_shoot_is_dressed_anew_from_its_masks_and_says_so(
+    bench: Bench, settings: Settings, done: Path
+) -> None:
+    assert reprocess(settings, "car", "red") == done
+    manifest = bench.manifest()
+    assert (manifest.preset.name, manifest.status) == ("red", "complete")
+    for row in manifest.frames:
+        assert (row.masked_by, row.untouched_paint) == ("stored", True)
+        assert row.preset == manifest.preset.digest
+        assert set(row.outputs) == {"composite", "mask"}
+        photo = np.asarray(Image.open(bench.places.inbox / row.source.path).convert("RGB"))
+        picture = np.asarray(Image.open(done / row.outputs["composite"].path))
+        assert (picture[10:22, 14:34] == photo[10:22, 14:34]).all()
+        assert (picture[:6] == (255, 0, 0)).all()
+    assert not list(done.glob("*_0?.jpg"))
+    assert_clean(bench)
+
+
+def test_the_preset_of_the_inbox_is_taken_where_none_is_named(
+    bench: Bench, settings: Settings, done: Path, car: Path
+) -> None:
+    reprocess(settings, "car")
+    assert bench.manifest().preset.name == "test"
+    (car / "preset.toml").write_text('name = "own"\n' + RED)
+    reprocess(settings, "car")
+    assert bench.manifest().preset.name == "own"
+
+
+def test_the_network_is_not_asked(
+    bench: Bench, settings: Settings, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.line._batcher, "submit", None)
+    reprocess(settings, "car", "red")
+    assert bench.manifest().preset.name == "red"
+
+
+def test_progress_is_told_frame_by_frame(settings: Settings, done: Path) -> None:
+    told: list[tuple[int, int]] = []
+    reprocess(settings, "car", "red", on_frame=lambda made, total: told.append((made, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_failed_frames_stay_failed_and_the_others_are_made(
+    bench: Bench, settings: Settings, car: Path
+) -> None:
+    (car / "02.jpg").write_bytes(b"")
+    bench.work()
+    reprocess(settings, "car", "red")
+    manifest = bench.manifest()
+    assert manifest.status == "incomplete"
+    assert [bool(row.error) for row in manifest.frames] == [False, True, False]
+    assert {row.preset for row in manifest.frames if not row.error} == {manifest.preset.digest}
+
+
+def test_a_mask_of_another_size_is_a_failed_frame_with_its_reason(
+    bench: Bench, settings: Settings, done: Path
+) -> None:
+    mask = done / bench.manifest().frames[1].outputs["mask"].path
+    Image.new("L", (10, 10), 255).save(mask)
+    reprocess(settings, "car", "red")
+    manifest = bench.manifest()
+    assert manifest.status == "incomplete"
+    error = manifest.frames[1].error
+    assert error
+    assert (error.code, "10×10" in error.message) == ("mask-size", True)
+
+
+def test_a_held_shoot_stays_held_under_its_new_look(
+    bench: Bench, settings: Settings, car: Path, no_settings: Path
+) -> None:
+    (no_settings / "presets" / "red.toml").write_text('on_failed_frame = "hold"\n' + RED)
+    bench.preset('on_failed_frame = "hold"\n')
+    (car / "02.jpg").write_bytes(b"")
+    bench.work()
+    folder = reprocess(settings, "car", "red")
+    assert folder == bench.places.held("car")
+    held = read_manifest(folder)
+    assert held
+    assert held.preset.name == "red"
+    release(bench.places, "car")
+    assert bench.manifest().preset.name == "red"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda car: (car / "02.jpg").unlink(), r"02\.jpg is gone"),
+        (lambda car: (car / "02.jpg").write_bytes(photo_bytes(9)), r"02\.jpg has changed"),
+    ],
+)
+def test_a_photo_that_went_or_changed_is_named_and_nothing_is_touched(
+    bench: Bench, settings: Settings, done: Path, car: Path, change: object, words: str
+) -> None:
+    before = bench.files(done)
+    change(car)  # type: ignore[operator]
+    with pytest.raises(ShootError, match=words):
+        reprocess(settings, "car", "red")
+    assert bench.files(done) == before
+
+
+@pytest.mark.usefixtures("done")
+def test_a_shoot_in_work_is_left_alone(bench: Bench, settings: Settings) -> None:
+    lease = bench.leases.acquire("car")
+    assert lease
+    with pytest.raises(ShootError, match="is in work"):
+        reprocess(settings, "car", "red")
+    lease.release()
+    reprocess(settings, "car", "red")
+
+
+@pytest.mark.usefixtures("done")
+def test_unknown_shoots_and_presets_are_answered_with_what_there_is(
+    bench: Bench, settings: Settings
+) -> None:
+    with pytest.raises(ShootError, match=r"no finished shoot 'ghost'.*car"):
+        reprocess(settings, "ghost", "red")
+    with pytest.raises(PresetError, match="red, "):
+        reprocess(settings, "car", "blue")
+    assert shoots_in(bench.places) == ["car"]
+
+
+def test_without_a_broker_of_our_own_running_there_is_no_worker_to_wait_for(
+    bench: Bench, settings: Settings, done: Path
+) -> None:
+    reprocess(settings.model_copy(update={"broker_url": ""}), "car", "red")
+    assert bench.manifest().preset.name == "red"

@@ -1,0 +1,232 @@
+"""The shadow that the car cast on the booth's floor, taken from the photo itself.
+
+    photo ─ reduced ─ seen floor ─────────────┐
+    plate, or a smooth surface fitted around ──┴─ their ratio ─ smoothed ─ kept near the car
+
+The ratio is taken of encoded values and multiplies encoded values: as long as the encoding is about
+a power of the light, that moves the shadow to another floor as it was.
+
+What one photo cannot tell: a shade so wide that the floor's own falloff looks the same, which is
+taken for the floor; a stain beside a tyre, which is taken for shadow as far as it is wide; and the
+car's mirror image in a glossy floor. That image is light that came from the floor, and so it stays
+in, blurred, where it is darker than the floor; in a coloured one the brightest channel counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.finish.presets import SoftShadow
+from worker.finish.shadow import _find_ground, _Ground, soft_shadow
+
+_REDUCED_SIDE = 480
+"""The long side, roughly, of the picture on which the shadow is measured: all but a tyre's foot is
+soft anyway."""
+_FLAT = 0.5
+"""How much shorter the floor looks along the line of sight than across it, for the zone's shape."""
+_REACH = 0.9
+"""Where the zone ends: distance from the floor under the car, in parts of the car's height."""
+_ABOVE = 0.25
+"""How far up the zone goes above the highest point where the car is near the floor, likewise."""
+_RING = (0.45, 1.5)
+"""Distances, likewise, between which the floor counts as lit, and its surface is fitted."""
+_COARSE = 4
+"""Pixels of the reduced picture a sample, across and down, to which the surface is fitted."""
+_ROUNDS = 6
+_BELOW, _OVER = 0.03, 0.08
+"""Parts by which a sample may be darker, or brighter, than the surface before it stops to count:
+shade and painted lines pull a fit down, and little pulls it up."""
+_INLIER = 0.06
+_FALLBACK = SoftShadow(kind="soft", opacity=0.6, softness=0.1)
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Zone:
+    """The floor around the car, in the reduced picture."""
+
+    seen: NDArray[np.bool_]
+    """(h, w): nothing of the car's edge in this pixel."""
+    away: Floats
+    """(h, w) distance from the floor under the car, in parts of its height; larger above it."""
+    apart: Floats
+    """(h, w) distance from the car's outline in the picture, likewise."""
+    ring: NDArray[np.bool_]
+    """(h, w): lit floor, as far as the mask can tell."""
+    height: int
+    """Of the car, in pixels."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the floor would look like without the car."""
+
+    floor: Floats
+    """(h, w, 3), 8-bit steps, above 0."""
+    trust: float
+    """0..1: whether the floor around the car looks like that too, and is bright enough to show
+    a shadow."""
+
+
+def real_shadow(
+    pixels: Pixels, alpha: Pixels, *, plate: Pixels | None = None, strength: float = 1.0
+) -> Floats:
+    """Light that reached each pixel of the booth's floor, (H, W) float32: 1 is full light, 0 none.
+
+    ``pixels`` is the photo, (H, W, 3) uint8 RGB; ``alpha`` the car's mask, (H, W) uint8; ``plate``
+    the empty booth from the same camera, (h, w, 3) uint8 RGB, of any size with the photo's
+    proportions, and some brighter or darker if it must be. Without a plate the floor's own
+    brightness is a smooth surface through the lit floor around the car. ``strength`` is a power:
+    0 is no shadow, 1 the one in the photo, 2 the same twice over.
+
+    Light is grey, at most 1, and exactly 1 away from the car's foot; under the car it goes on
+    from what is seen beside it. No car, no shadow. Where the floor is too dark or too restless to
+    be measured, the soft shadow of `worker.finish.shadow` stands in. Raises ``ValueError`` when
+    the sizes do not fit, or for a negative strength.
+    """
+    _check(pixels, alpha, plate, strength)
+    factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
+    size = max(1, round(alpha.shape[1] / factor)), max(1, round(alpha.shape[0] / factor))
+    mask = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    ground = _find_ground(mask)
+    if ground is None or strength == 0:
+        return np.ones(alpha.shape, np.float32)
+    zone = _find_zone(mask, ground)
+    photo = _reduced(pixels, size)
+    reference = _fit(photo, zone) if plate is None else _match(photo, _reduced(plate, size), zone)
+    light = np.ones(mask.shape, np.float32)
+    if reference.trust > 0:
+        light = _near(_smooth(_ratio(photo, reference.floor), zone), zone)
+    if reference.trust < 1:
+        stand_in = soft_shadow(mask, _FALLBACK)
+        light = stand_in + np.float32(reference.trust) * (light - stand_in)
+    light = np.asarray(cv2.pow(light, strength), dtype=np.float32)
+    full = cv2.resize(light, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full, dtype=np.float32)
+
+
+def _check(pixels: Pixels, alpha: Pixels, plate: Pixels | None, strength: float) -> None:
+    if pixels.shape != (*alpha.shape, 3):
+        raise ValueError(f"photo {pixels.shape} and mask {alpha.shape} differ in size")
+    if strength < 0:
+        raise ValueError(f"a shadow's strength is 0 or more, not {strength}")
+    if plate is None:
+        return
+    height, width = alpha.shape
+    stretch = plate.shape[1] / plate.shape[0] * height / width if plate.ndim == 3 else 0
+    if not 0.99 < stretch < 1.01 or plate.shape[2] != 3:
+        raise ValueError(
+            f"plate {plate.shape} and photo {pixels.shape} differ in proportions: "
+            f"photograph the empty booth with the same camera, uncropped"
+        )
+
+
+def _reduced(pixels: Pixels, size: tuple[int, int]) -> Floats:
+    """(h, w, 3) float32, 1..255: a black pixel has no ratio."""
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.maximum(small, 1).astype(np.float32)
+
+
+def _find_zone(mask: Pixels, ground: _Ground) -> _Zone:
+    rows = np.arange(mask.shape[0], dtype=np.float32)[:, None]
+    height = ground.car_height
+    top = int(ground.outline[:, 1].min())
+    # Narrowed instead of stretched, the picture has round distances where the floor has flat ones.
+    narrow = np.full((mask.shape[0], max(1, round(mask.shape[1] * _FLAT))), 255, np.uint8)
+    hull = cv2.convexHull(ground.outline).reshape(-1, 2) * np.array([_FLAT, 1])
+    cv2.fillConvexPoly(narrow, np.rint(hull).astype(np.int32), 0)
+    away = cv2.resize(cv2.distanceTransform(narrow, cv2.DIST_L2, 5), mask.shape[::-1])
+    away = away / np.float32(_FLAT * height)
+    above = np.maximum(top - rows, 0) / np.float32(_ABOVE * height)
+    seen = cv2.dilate(mask, np.ones((3, 3), np.uint8)) < 8
+    apart = cv2.distanceTransform(seen.view(np.uint8), cv2.DIST_L2, 3) / np.float32(height)
+    ring = seen & (away > _RING[0]) & (away < _RING[1]) & (rows > top)
+    return _Zone(seen, np.maximum(away, above * _REACH), apart, ring, height)
+
+
+def _fit(photo: Floats, zone: _Zone) -> _Reference:
+    """A quadratic surface through the logarithms of the ring's pixels, with a gain a channel."""
+    h, w = zone.seen.shape
+    y, x = np.mgrid[0:h:_COARSE, 0:w:_COARSE]
+    terms = _terms((x - w / 2) / zone.height, (y - h / 2) / zone.height)
+    ring = zone.ring[::_COARSE, ::_COARSE]
+    design, logs = terms[ring], np.log(cv2.blur(photo, (3, 3))[::_COARSE, ::_COARSE][ring])
+    if len(logs) < 4 * design.shape[1]:
+        return _Reference(np.ones_like(photo), 0.0)
+    weights = np.ones(len(logs))
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weights)[:, None]
+        found = np.linalg.lstsq(design * root, logs * root, rcond=None)[0]
+        off = (logs - design @ found).mean(axis=1)
+        weights = np.exp(-np.square(off / np.where(off < 0, _BELOW, _OVER))) + 1e-6
+    surface = np.exp(np.clip(terms @ found, *np.percentile(logs, (2, 99), axis=0)))
+    floor = cv2.resize(surface.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    return _Reference(np.asarray(floor, dtype=np.float32), _trust(off, floor[zone.ring]))
+
+
+def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
+
+
+def _match(photo: Floats, plate: Floats, zone: _Zone) -> _Reference:
+    """The plate, with the photo's exposure."""
+    if not zone.ring.any():
+        return _Reference(plate, 1.0)
+    off = np.log(photo[zone.ring] / plate[zone.ring])  # (N, 3)
+    gain = np.median(off, axis=0)
+    floor = cv2.GaussianBlur(plate, (0, 0), 1.0) * np.exp(gain)
+    return _Reference(
+        np.asarray(floor, dtype=np.float32), _trust((off - gain).mean(axis=1), floor[zone.ring])
+    )
+
+
+def _trust(off: NDArray[np.floating], floor: NDArray[np.floating]) -> float:
+    agree = float(np.mean(np.abs(off) < _INLIER))
+    bright = float(np.median(floor))
+    return float(np.clip((agree - 0.3) / 0.2, 0, 1) * np.clip((bright - 40) / 30, 0, 1))
+
+
+def _ratio(photo: Floats, floor: Floats) -> Floats:
+    """(h, w), of the channel that is least darkened: a coloured mirror image is not shadow."""
+    channels = cv2.split(cv2.divide(photo, floor))
+    # What is brighter than the floor may even out what is darker, but not outshine it.
+    return np.asarray(np.clip(np.maximum.reduce(channels), 0, 1.1), dtype=np.float32)
+
+
+def _smooth(ratio: Floats, zone: _Zone) -> Floats:
+    """``ratio`` without lines and texture: sharp at the car's foot, softer away from it."""
+    filled = _fill(ratio, zone.seen.astype(np.float32))
+    wide = max(3, 2 * round(0.05 * zone.height) + 1)
+    calm = cv2.medianBlur(np.rint(filled * 200).astype(np.uint8), wide).astype(np.float32) / 200
+    steps = ((filled, 0.006, 0.0), (calm, 0.02, 0.02), (calm, 0.06, 0.15))
+    light = filled
+    for source, sigma, start in steps:
+        blurred = cv2.GaussianBlur(source, (0, 0), max(0.6, sigma * zone.height))
+        share = np.clip((zone.apart - start) / (start + 0.03), 0, 1)
+        light = light + share * (blurred - light)
+    return np.asarray(light, dtype=np.float32)
+
+
+def _fill(values: Floats, weights: Floats) -> Floats:
+    """``values`` (h, w); where ``weights`` is 0, from those around, through smaller pictures."""
+    if min(values.shape) <= 2:
+        mean = float((values * weights).sum() / max(float(weights.sum()), 1e-6))
+        return np.full_like(values, mean)
+    below = np.asarray(cv2.pyrDown(weights), dtype=np.float32)
+    means = np.asarray(cv2.pyrDown(values * weights), dtype=np.float32) / np.maximum(below, 1e-6)
+    filled = _fill(means, np.minimum(below * 4, 1))
+    wide = cv2.pyrUp(filled, dstsize=values.shape[::-1])
+    return np.asarray(wide + weights * (values - wide), dtype=np.float32)
+
+
+def _near(light: Floats, zone: _Zone) -> Floats:
+    """``light`` as shadow: at most 1, and no darker than a shadow can be that far from the car."""
+    most = np.square(np.clip(1 - zone.away / _REACH, 0, 1))
+    dark = np.clip(1 - light, 0, 0.95)
+    return np.asarray(1 - np.minimum(dark, most), dtype=np.float32)

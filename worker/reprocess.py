@@ -1,0 +1,136 @@
+"""New pictures from stored masks and originals: another preset without the network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from unet_core.cores import usable_cores
+from worker.errors import BrokerError, ShootError
+from worker.finish.plates import Plates
+from worker.finish.presets import Preset, load_preset, read_preset
+from worker.line.dress import Look, Wardrobe, dress_all, placements
+from worker.outbox.manifest import FrameRow, Manifest, PresetRecord, read_manifest
+from worker.outbox.places import Places
+from worker.outbox.publish import Staging
+from worker.queue.app import connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases, kept
+from worker.settings import Settings
+from worker.shoots import PLATE, PRESET
+
+log = logging.getLogger(__name__)
+
+
+def reprocess(
+    settings: Settings,
+    shoot: str,
+    preset: str | None = None,
+    *,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Publishes a finished shoot anew with ``preset`` (a name or a ``.toml`` file; None: the one
+    that the inbox asks for), from the masks of the edition that is in the outbox, also where a
+    person has corrected them. Returns where it lies.
+
+    Raises :class:`ShootError` when the shoot is not in the outbox, is in work, or a photo has
+    changed or gone; :class:`PresetError`, :class:`PlateError` when it cannot be dressed.
+    """
+    places = Places(settings.inbox, settings.outbox)
+    folder, edition = _edition(places, shoot)
+    chosen = _preset(settings, shoot, preset)
+    rows = [row for row in edition.frames if not row.error]
+    _require_photos(rows, places.inbox)
+    with _alone(settings, shoot):
+        staging = Staging(places, shoot)
+        look = Look(chosen, Plates(places.inbox / PLATE), placements(rows, chosen))
+        wardrobe = Wardrobe(look, places.inbox, folder, staging, int(settings.max_megapixels * 1e6))
+        started, made = _now(), {row.name: row for row in edition.frames}
+        for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
+            made[row.name] = row.model_copy(update={"masked_by": "stored"})
+            on_frame(done, len(rows))
+        return staging.publish(_manifest(edition, list(made.values()), chosen, started))
+
+
+def shoots_in(places: Places) -> list[str]:
+    """The shoots that have been finished, by name."""
+    folders = [places.published(""), places.held("")]
+    found = {path.parent.name for folder in folders for path in folder.glob("*/manifest.json")}
+    return sorted(found)
+
+
+def _edition(places: Places, shoot: str) -> tuple[Path, Manifest]:
+    for folder in (places.published(shoot), places.held(shoot)):
+        if edition := read_manifest(folder):
+            return folder, edition
+    known = ", ".join(shoots_in(places)[:10]) or "none"
+    raise ShootError(
+        f"the outbox {places.outbox} has no finished shoot {shoot!r}", cure=f"It has: {known}"
+    )
+
+
+def _preset(settings: Settings, shoot: str, name: str | None) -> Preset:
+    own = settings.inbox / shoot / PRESET
+    if name is None and own.is_file():
+        return read_preset(own)
+    return load_preset(name or settings.preset, folders=[settings.presets])
+
+
+def _require_photos(rows: Sequence[FrameRow], inbox: Path) -> None:
+    for row in rows:
+        try:
+            stat = (inbox / row.source.path).stat()
+        except OSError as error:
+            raise ShootError(
+                f"the photo {inbox / row.source.path} is gone ({error.strerror})",
+                cure="Put it back: pictures are made from the original",
+            ) from error
+        if (stat.st_size, stat.st_mtime_ns) != (row.source.size, row.source.mtime_ns):
+            raise ShootError(
+                f"the photo {inbox / row.source.path} has changed since its mask was made",
+                cure="Let the line make the shoot again: cyclorama run, or retry",
+            )
+
+
+@contextmanager
+def _alone(settings: Settings, shoot: str) -> Iterator[None]:
+    """No worker takes the shoot meanwhile. Without a broker of its own a studio has no worker
+    that runs without our embedded Redis."""
+    try:
+        redis = connect(settings.broker_url or EmbeddedRedis(settings.state).url)
+    except BrokerError:
+        if settings.broker_url:
+            raise
+        yield
+        return
+    leases = Leases(redis, seconds=settings.lease_seconds)
+    if (lease := leases.acquire(shoot)) is None:
+        raise ShootError(f"{shoot} is in work", cure="Wait until it is done; see: cyclorama status")
+    try:
+        with kept(lease, leases.seconds / 3):
+            yield
+    finally:
+        lease.release()
+
+
+def _manifest(edition: Manifest, rows: list[FrameRow], preset: Preset, started: str) -> Manifest:
+    failed = any(row.error for row in rows)
+    hold = "held" if preset.on_failed_frame == "hold" else "incomplete"
+    return edition.model_copy(
+        update={
+            "status": hold if failed else "complete",
+            "preset": PresetRecord(name=preset.name, digest=preset.digest),
+            "program": version("cyclorama"),
+            "started": started,
+            "finished": _now(),
+            "frames": sorted(rows, key=lambda row: (row.angle, row.name)),
+        }
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
