@@ -51,9 +51,14 @@ def reprocess(
         wardrobe = Wardrobe(look, places.inbox, folder, staging, int(settings.max_megapixels * 1e6))
         started, made = _now(), {row.name: row for row in edition.frames}
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
-            made[row.name] = row.model_copy(update={"masked_by": "stored"})
+            made[row.name] = _without_network(row)
             on_frame(done, len(rows))
         return staging.publish(_manifest(edition, list(made.values()), chosen, started))
+
+
+def _without_network(row: FrameRow) -> FrameRow:
+    seconds = {stage: s for stage, s in row.seconds.items() if stage not in ("network", "refine")}
+    return row.model_copy(update={"masked_by": "stored", "seconds": seconds, "batch": None})
 
 
 def shoots_in(places: Places) -> list[str]:

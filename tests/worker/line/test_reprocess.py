@@ -51,6 +51,7 @@ def test_a_shoot_is_dressed_anew_from_its_masks_and_says_so(
     for row in manifest.frames:
         assert (row.masked_by, row.untouched_paint) == ("stored", True)
         assert row.preset == manifest.preset.digest
+        assert "network" not in row.seconds
         assert set(row.outputs) == {"composite", "mask"}
         photo = np.asarray(Image.open(bench.places.inbox / row.source.path).convert("RGB"))
         picture = np.asarray(Image.open(done / row.outputs["composite"].path))
