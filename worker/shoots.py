@@ -85,6 +85,32 @@ def frames(sources: Iterable[Source]) -> tuple[Frame, ...]:
     )
 
 
+def odd_angles(frames: Iterable[Frame], expected: int) -> list[str]:
+    """What is wrong with the numbers of a turn of ``expected`` angles, in words: which are missing
+    and which are there twice. Photos whose names count something else (a camera's counter, no
+    number at all) are only held against each other."""
+    by_angle: dict[int, list[str]] = {}
+    for frame in frames:
+        by_angle.setdefault(frame.angle, []).append(PurePosixPath(frame.source.path).name)
+    turns = range(1, expected + 1), range(expected)
+    counted = range(min(by_angle, default=0), max(by_angle, default=-1) + 1)
+    turn = next((t for t in turns if all(angle in t for angle in by_angle)), counted)
+    missing = [angle for angle in turn if angle not in by_angle]
+    twice = [
+        f"angle {angle} is there {len(names)} times ({', '.join(names)})"
+        for angle, names in sorted(by_angle.items())
+        if len(names) > 1
+    ]
+    if len(missing) > len(by_angle):  # still arriving, or no turn at all
+        return twice
+    return twice + ([f"missing: {_listed(missing)}"] if missing else [])
+
+
+def _listed(angles: list[int]) -> str:
+    word = "angle" if len(angles) == 1 else "angles"
+    return f"{word} {', '.join(map(str, angles))}"
+
+
 def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     """A file name without suffix for each path, different even where case and Unicode form are
     ignored: ``a.jpg`` and ``a.png`` become ``a`` and ``a-png``."""

@@ -82,7 +82,7 @@ def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None)
     shoot, total = decision.shoot.name, len(decision.shoot.frames)
     if decision.stage == Stage.DONE and manifest:
         notes = [f"{r.source.path}: {r.error.message}" for r in manifest.frames if r.error]
-        notes += _flags(manifest)
+        notes += manifest.remarks + _flags(manifest)
         return ShootStatus(shoot, manifest.status, total - len(manifest.failed()), total, notes)
     note = leases.note(shoot) if leases else None
     if note is None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.shoots import Source, frames, group, output_names, shoot_of
+from worker.shoots import Source, frames, group, odd_angles, output_names, shoot_of
 
 STEMS = st.one_of(
     st.sampled_from(["a", "A", "a-png", "a-jpg-2", "contact-sheet", "ß", "ss", "É", "É", "J̌", "ǰ"]),
@@ -107,3 +107,28 @@ def test_output_names_are_unique_on_any_file_system_and_always_the_same(paths: l
 def test_frames_follow_their_numbers_however_long_these_are(names: list[str]) -> None:
     found = frames([Source(f"car/{name}.jpg", 1, 1) for name in reversed(names)])
     assert [frame.name for frame in found] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([f"{n:02}.jpg" for n in range(1, 17)], []),
+        ([f"{n:02}.jpg" for n in range(16)], []),
+        ([f"{n:02}.jpg" for n in range(1, 17) if n != 7], ["missing: angle 7"]),
+        ([f"{n:02}.jpg" for n in range(1, 15)], ["missing: angles 15, 16"]),
+        ([f"{n:02}.jpg" for n in range(15)], ["missing: angle 15"]),
+        (
+            ["05.jpg", "car_05.jpg", *(f"{n:02}.jpg" for n in (*range(1, 5), *range(6, 17)))],
+            ["angle 5 is there 2 times (05.jpg, car_05.jpg)"],
+        ),
+        ([f"DSC_{n}.jpg" for n in range(4711, 4727)], []),
+        ([f"DSC_{n}.jpg" for n in range(4711, 4728) if n != 4713], ["missing: angle 4713"]),
+        (["01.jpg", "02.jpg"], []),
+        (["front.jpg", "rear.jpg", "left.jpg"], []),
+        ([], []),
+    ],
+)
+def test_angles_that_are_missing_or_there_twice_are_named(
+    names: list[str], told: list[str]
+) -> None:
+    assert odd_angles(frames(source(f"car/{name}") for name in names), 16) == told

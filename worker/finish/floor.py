@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.finish.presets import SoftShadow
-from worker.finish.shadow import _find_ground, _Ground, soft_shadow
+from worker.finish.shadow import Ground, find_ground, soft_shadow
 
 _REDUCED_SIDE = 480
 """The long side, roughly, of the picture on which the shadow is measured: all but a tyre's foot is
@@ -94,7 +94,7 @@ def real_shadow(
     factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
     size = max(1, round(alpha.shape[1] / factor)), max(1, round(alpha.shape[0] / factor))
     mask = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    ground = _find_ground(mask)
+    ground = find_ground(mask)
     if ground is None or strength == 0:
         return np.ones(alpha.shape, np.float32)
     zone = _find_zone(mask, ground)
@@ -133,7 +133,7 @@ def _reduced(pixels: Pixels, size: tuple[int, int]) -> Floats:
     return np.maximum(small, 1).astype(np.float32)
 
 
-def _find_zone(mask: Pixels, ground: _Ground) -> _Zone:
+def _find_zone(mask: Pixels, ground: Ground) -> _Zone:
     rows = np.arange(mask.shape[0], dtype=np.float32)[:, None]
     height = ground.car_height
     top = int(ground.outline[:, 1].min())
@@ -219,8 +219,9 @@ def _fill(values: Floats, weights: Floats) -> Floats:
         mean = float((values * weights).sum() / max(float(weights.sum()), 1e-6))
         return np.full_like(values, mean)
     below = np.asarray(cv2.pyrDown(weights), dtype=np.float32)
-    means = np.asarray(cv2.pyrDown(values * weights), dtype=np.float32) / np.maximum(below, 1e-6)
-    filled = _fill(means, np.minimum(below * 4, 1))
+    sums = np.asarray(cv2.pyrDown(values * weights), dtype=np.float32)
+    means = np.asarray(sums / np.maximum(below, 1e-6), dtype=np.float32)
+    filled = _fill(means, np.asarray(np.minimum(below * 4, 1), dtype=np.float32))
     wide = cv2.pyrUp(filled, dstsize=values.shape[::-1])
     return np.asarray(wide + weights * (values - wide), dtype=np.float32)
 

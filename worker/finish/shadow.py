@@ -39,7 +39,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class _Ground:
+class Ground:
     """Where the car meets the floor, in pixels of the reduced picture."""
 
     outline: NDArray[np.int32]
@@ -55,7 +55,7 @@ def soft_shadow(alpha: NDArray[np.uint8], options: SoftShadow) -> Floats:
     """
     factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
     size = max(1, round(alpha.shape[1] / factor)), max(1, round(alpha.shape[0] / factor))
-    ground = _find_ground(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
+    ground = find_ground(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
     if ground is None:
         return np.ones(alpha.shape, np.float32)
     light = _draw(ground, (size[1], size[0]), options)
@@ -63,7 +63,7 @@ def soft_shadow(alpha: NDArray[np.uint8], options: SoftShadow) -> Floats:
     return np.asarray(full, dtype=np.float32)
 
 
-def _find_ground(alpha: cv2.typing.MatLike) -> _Ground | None:
+def find_ground(alpha: cv2.typing.MatLike) -> Ground | None:
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.inRange(alpha, 128, 255))
     if count < 2:
         return None
@@ -73,10 +73,10 @@ def _find_ground(alpha: cv2.typing.MatLike) -> _Ground | None:
     lowest = height - 1 - np.argmax(mask[::-1], axis=0)
     near = np.flatnonzero(lowest >= (1 - _LOW) * height)
     outline = np.stack([near + left, lowest[near] + top], axis=1).astype(np.int32)
-    return _Ground(outline, height)
+    return Ground(outline, height)
 
 
-def _draw(ground: _Ground, size: tuple[int, int], options: SoftShadow) -> Floats:
+def _draw(ground: Ground, size: tuple[int, int], options: SoftShadow) -> Floats:
     """Light factor, ``size`` (h, w) float32: each layer takes its part of the light."""
     height = ground.car_height
     soft, reach = options.softness * height, options.reach * height
@@ -91,7 +91,7 @@ def _draw(ground: _Ground, size: tuple[int, int], options: SoftShadow) -> Floats
     return np.asarray(light, dtype=np.float32)
 
 
-def _contact(ground: _Ground, hull: cv2.typing.MatLike, size: tuple[int, int]) -> Floats:
+def _contact(ground: Ground, hull: cv2.typing.MatLike, size: tuple[int, int]) -> Floats:
     """Where the outline lies on its hull and runs along it: tyres. Flanks only touch the hull."""
     x, y = ground.outline.T
     gap = np.array(

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from worker.intake.scan import Rest
 from worker.outbox.manifest import Manifest
-from worker.shoots import Shoot, Source
+from worker.shoots import Shoot, Source, odd_angles
 
 
 class Stage(StrEnum):
@@ -82,8 +82,5 @@ def decide(
     if min(rested.values()) >= rules.quiet_seconds:
         return Decision(shoot, Stage.READY, "")
     left = rules.quiet_seconds - min(rested.values())
-    return Decision(
-        shoot,
-        Stage.WAITING,
-        f"{len(shoot.frames)} of {expected} frames; starts in {left:.0f} s if no more come",
-    )
+    reason = f"{len(shoot.frames)} of {expected} frames; starts in {left:.0f} s if no more come"
+    return Decision(shoot, Stage.WAITING, "; ".join([reason, *odd_angles(shoot.frames, expected)]))

@@ -37,9 +37,10 @@ from worker.outbox.manifest import (
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
+from worker.outbox.turn import with_turn_flags
 from worker.queue.leases import Lease, Leases, Note, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, PRESET, Frame
+from worker.shoots import PLATE, PRESET, Frame, odd_angles
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class Line:
         preset: Preset,
         segmenter: Segmenter,
     ) -> Manifest:
-        rows = sorted(done.values(), key=lambda row: (row.angle, row.name))
+        rows = with_turn_flags(sorted(done.values(), key=lambda row: (row.angle, row.name)))
         failed = any(row.error for row in rows)
         hold = "held" if preset.on_failed_frame == "hold" else "incomplete"
         return Manifest(
@@ -215,6 +216,7 @@ class Line:
             started=started,
             finished=_now(),
             attempts=message.attempt,
+            remarks=odd_angles(message.to_frames(), preset.frames),
             frames=rows,
         )
 

@@ -121,6 +121,8 @@ class Manifest(_Record):
     """ISO 8601, UTC; ``finished`` likewise."""
     finished: str
     attempts: int = 1
+    remarks: list[str] = []
+    """What a person should know of the shoot as a whole: angles that are missing or there twice."""
     frames: list[FrameRow]
 
     def sources(self) -> set[Source]:

@@ -108,7 +108,8 @@ class Staging:
 
     def _write_reports(self, manifest: Manifest) -> None:
         frames = [_sheet_frame(row, self.folder) for row in manifest.frames]
-        subtitle = f"{manifest.status} · {manifest.preset.name} · {manifest.checkpoint.version}"
+        facts = [manifest.status, manifest.preset.name, manifest.checkpoint.version]
+        subtitle = " · ".join(facts + manifest.remarks)
         self.write(SHEET, contact_sheet(frames, title=self.shoot, subtitle=subtitle))
         turning = [row for row in manifest.frames if "composite" in row.outputs]
         if turning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +10,11 @@ from worker.outbox.manifest import Flag
 
 NOTHING_BELOW_AREA = 0.005
 LOW_CONFIDENCE = 0.98
+LARGE_PIECE = 0.02
+"""Of the largest piece's area, from which another one is worth a look; hand-made masks of real
+cars have 0.001 at most, antennas and mirrors that lie apart."""
+LARGE_HOLE = 0.025
+"""Of the car's area, likewise; hand-made masks have 0.011 at most, between roof and rails."""
 
 
 def mask_area(alpha: NDArray[np.uint8]) -> float:
@@ -49,6 +55,7 @@ def flags(alpha: NDArray[np.uint8], *, confidence: float) -> list[Flag]:
                 sentence="The network was unsure of this mask; look at its edge.",
             )
         )
+    found += _pieces_and_holes(alpha)
     borders = {"left": alpha[:, 0], "right": alpha[:, -1], "top": alpha[0], "bottom": alpha[-1]}
     if touched := [side for side, line in borders.items() if (line >= 128).any()]:
         found.append(
@@ -59,3 +66,25 @@ def flags(alpha: NDArray[np.uint8], *, confidence: float) -> list[Flag]:
             )
         )
     return found
+
+
+def _pieces_and_holes(alpha: NDArray[np.uint8]) -> list[Flag]:
+    small = cv2.resize(alpha, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    car = cv2.copyMakeBorder(cv2.inRange(small, 128, 255), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    largest, others = _areas(car)
+    _, holes = _areas(cv2.bitwise_not(car), connectivity=4)
+    found = []
+    if largest and (pieces := [area for area in others if area > LARGE_PIECE * largest]):
+        sentence = f"The car is in {len(pieces) + 1} pieces; look for what is no part of it."
+        found.append(Flag(code="more-pieces", value=len(pieces) + 1.0, sentence=sentence))
+    if largest and (wide := [area for area in holes if area > LARGE_HOLE * largest]):
+        sentence = "There is a large hole in the car; look for a part that was taken for wall."
+        found.append(Flag(code="hole", value=round(max(wide) / largest, 4), sentence=sentence))
+    return found
+
+
+def _areas(mask: cv2.typing.MatLike, connectivity: int = 8) -> tuple[int, list[int]]:
+    """Areas in pixels of what ``mask`` (H, W) marks: of the largest piece, and of the others."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
+    areas = sorted((int(area) for area in stats[1:, cv2.CC_STAT_AREA]), reverse=True)
+    return (areas[0] if areas else 0), areas[1:]

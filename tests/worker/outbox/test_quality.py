@@ -87,7 +87,7 @@ def test_a_car_that_is_cut_off_is_flagged_with_the_sides() -> None:
 def test_each_side_is_told_apart(side: str, place: tuple[slice | int, ...]) -> None:
     mask = car()
     mask[place] = 255
-    (flag,) = flags(mask, confidence=confidence(mask))
+    flag = next(f for f in flags(mask, confidence=1.0) if f.code == "touches-border")
     assert f"at the {side} of" in flag.sentence
 
 
@@ -95,3 +95,29 @@ def test_a_faint_rim_at_the_border_is_no_car() -> None:
     mask = car()
     mask[0, 15] = 127
     assert "touches-border" not in codes(mask)
+
+
+def test_a_second_large_piece_and_a_large_hole_are_flagged() -> None:
+    wall = np.zeros((80, 80), np.uint8)
+    wall[20:60, 20:60] = 255
+    wall[5:15, 5:15] = 255
+    assert codes(wall) == ["more-pieces"]
+    window = np.zeros((80, 80), np.uint8)
+    window[20:60, 20:60] = 255
+    window[30:40, 30:40] = 0
+    assert codes(window) == ["hole"]
+
+
+def test_an_antenna_that_lies_apart_and_a_gap_below_the_roof_rail_are_no_flags() -> None:
+    mask = np.zeros((400, 400), np.uint8)
+    mask[100:300, 50:350] = 255
+    mask[60:90, 200:204] = 255
+    mask[110:112, 100:250] = 0
+    assert codes(mask) == []
+
+
+def test_the_gap_between_car_and_floor_is_no_hole() -> None:
+    mask = np.zeros((400, 400), np.uint8)
+    mask[100:300, 50:350] = 255
+    mask[260:300, 120:280] = 0
+    assert codes(mask) == []

@@ -1,0 +1,136 @@
+"""Shadows whose light is known, drawn onto floors of many kinds, and found again."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.worker.finish.drawn_car import DrawnCar, draw_car
+from worker.finish.floor import real_shadow
+from worker.finish.presets import SoftShadow
+from worker.finish.shadow import soft_shadow
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+TRUTH = SoftShadow(kind="soft", opacity=0.7, softness=0.08, reach=0.08)
+TYRE = 242
+
+
+@pytest.fixture(scope="module")
+def car() -> DrawnCar:
+    return draw_car()
+
+
+@pytest.fixture(scope="module")
+def light(car: DrawnCar) -> Floats:
+    return soft_shadow(car.alpha, TRUTH)
+
+
+def floor(
+    level: float = 190.0, *, slope: float = 40.0, size: tuple[int, int] = (480, 320)
+) -> Floats:
+    """An even, slightly warm floor that falls off to the right and to the front."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
+    grey = level - slope * x / size[0] - 0.5 * slope * y / size[1]
+    return np.stack([grey * 1.03, grey, grey * 0.96], axis=-1).astype(np.float32)
+
+
+def photo(car: DrawnCar, ground: Floats, light: Floats) -> Pixels:
+    a = car.alpha[..., None] / np.float32(255)
+    mixed = a * car.car + (1 - a) * ground * light[..., None]
+    noise = np.random.default_rng(1).normal(0, 1.5, mixed.shape)
+    return np.clip(np.rint(mixed + noise), 0, 255).astype(np.uint8)
+
+
+def error(found: Floats, light: Floats, car: DrawnCar) -> float:
+    """Mean absolute error where the shadow is, outside the car."""
+    zone = (light < 0.97) & (car.alpha < 8)
+    return float(np.abs(found - light)[zone].mean())
+
+
+def test_the_shadow_in_the_photo_is_found_far_better_than_none_or_a_drawn_one(
+    car: DrawnCar, light: Floats
+) -> None:
+    found = real_shadow(photo(car, floor(), light), car.alpha)
+    drawn = soft_shadow(car.alpha, SoftShadow(kind="soft"))
+    assert error(found, light, car) < 0.05
+    assert error(found, light, car) < 0.5 * error(drawn, light, car)
+    assert error(found, light, car) < 0.25 * error(np.ones_like(light), light, car)
+
+
+def test_with_a_plate_it_is_found_on_a_floor_that_no_smooth_surface_fits(
+    car: DrawnCar, light: Floats
+) -> None:
+    patchy = floor()
+    patchy[:, 200:330] *= 0.8
+    plate = np.rint(patchy * 0.95).astype(np.uint8)  # exposed a little darker
+    seen = photo(car, patchy, light)
+    assert error(real_shadow(seen, car.alpha, plate=plate), light, car) < 0.05
+
+
+def test_light_is_full_away_from_the_car_and_never_more_than_full(
+    car: DrawnCar, light: Floats
+) -> None:
+    found = real_shadow(photo(car, floor(), light), car.alpha)
+    assert found.shape == car.alpha.shape
+    assert found.dtype == np.float32
+    assert found.max() == 1
+    assert found.min() >= 0
+    assert (found[:90] == 1).all()
+
+
+def test_lines_letters_and_a_turntables_edge_do_not_come_along(
+    car: DrawnCar, light: Floats
+) -> None:
+    lined = floor()
+    cv2.ellipse(lined, (240, 235), (230, 60), 0, 0, 360, (60, 60, 60), 2)
+    cv2.rectangle(lined, (150, 20), (330, 60), (40, 40, 40), 8)  # a letter on the wall
+    plain = real_shadow(photo(car, floor(), light), car.alpha)
+    found = real_shadow(photo(car, lined, light), car.alpha)
+    assert (found[:90] == 1).all()
+    away = car.alpha == 0
+    difference = np.abs(found - plain)[away]
+    assert difference.max() < 0.2  # of lines that are two thirds darker than the floor
+    assert difference.mean() < 0.005
+
+
+def test_a_coloured_floor_casts_no_colour(car: DrawnCar, light: Floats) -> None:
+    red = floor() * np.array([1.1, 0.7, 0.6], np.float32)
+    assert error(real_shadow(photo(car, red, light), car.alpha), light, car) < 0.05
+
+
+def test_strength_is_a_power_of_the_light(car: DrawnCar, light: Floats) -> None:
+    seen = photo(car, floor(), light)
+    once = real_shadow(seen, car.alpha)
+    assert np.allclose(real_shadow(seen, car.alpha, strength=2), once**2, atol=0.02)
+    assert (real_shadow(seen, car.alpha, strength=0) == 1).all()
+
+
+def test_where_the_floor_is_too_dark_to_measure_a_soft_shadow_stands_in(car: DrawnCar) -> None:
+    black = np.full((320, 480, 3), 12, np.float32)
+    found = real_shadow(photo(car, black, np.ones((320, 480), np.float32)), car.alpha)
+    assert found[TYRE + 3, 130] < 0.8
+    assert found[:90].min() == 1
+
+
+def test_no_car_no_shadow(car: DrawnCar) -> None:
+    seen = np.rint(floor()).astype(np.uint8)
+    assert (real_shadow(seen, np.zeros_like(car.alpha)) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"alpha": np.zeros((10, 10), np.uint8)}, "differ in size"),
+        ({"plate": np.zeros((480, 320, 3), np.uint8)}, "differ in proportions"),
+        ({"strength": -1.0}, "0 or more"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    car: DrawnCar, changes: dict[str, object], words: str
+) -> None:
+    given: dict[str, object] = {"pixels": car.photo, "alpha": car.alpha} | changes
+    with pytest.raises(ValueError, match=words):
+        real_shadow(**given)  # type: ignore[arg-type]
