@@ -28,7 +28,7 @@ _WITHOUT_VEIL = np.asarray(
 
 
 def refine(mask: Picture, pixels: Picture) -> Picture:
-    """``mask`` (h, w) uint8 of ``pixels`` (H, W, 3) uint8, perhaps reduced → (H, W) uint8.
+    """``mask`` (h, w) uint8 of ``pixels`` (H, W, 3) uint8, at any size → (H, W) uint8.
 
     Far from the edge the result is exactly 0 or 255: no veil of the old wall, paint untouched.
     """
@@ -36,7 +36,8 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
     height, width = pixels.shape[:2]
     if mask.shape == (height, width):
         return mask
-    large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_CUBIC)
+    how = cv2.INTER_CUBIC if width > mask.shape[1] else cv2.INTER_AREA
+    large = cv2.resize(mask, (width, height), interpolation=how)
     return np.asarray(large, np.uint8)
 
 

@@ -20,6 +20,7 @@ from unet_core.model import UNet
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
+MOST_ENLARGED = 4.0
 
 
 class DeviceError(Exception):
@@ -68,17 +69,19 @@ class Segmenter:
         return cls(network, card, device)
 
     def prepare(self, pixels: Picture) -> Picture:
-        """(H, W, 3) uint8 sRGB, any size → the same picture with its long side at most
-        ``card.long_side_px`` (smaller ones stay as they are), or as ``card.squash_px`` says."""
+        """(H, W, 3) uint8 sRGB, any size → the same picture with its long side ``long_side_px`` of
+        the card, which is the size of car that the network knows; enlarged ``MOST_ENLARGED``
+        times at most. Or as ``card.squash_px`` says."""
         height, width = pixels.shape[:2]
         if self.card.squash_px:
             size = self.card.squash_px[::-1]
         else:
-            scale = self.card.long_side_px / max(height, width)
-            if scale >= 1:
-                return pixels
+            scale = min(self.card.long_side_px / max(height, width), MOST_ENLARGED)
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        if size == (width, height):
+            return pixels
+        how = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
     @torch.inference_mode()
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:

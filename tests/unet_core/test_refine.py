@@ -170,3 +170,14 @@ def test_a_piece_that_lies_apart_stays_only_if_it_is_large(
     other = disc(100, 160, centre=(50, 64 + gap + radius), radius=radius)
 
     assert without_specks(np.maximum(body, other))[:, 66:].any() == stays
+
+
+def test_a_mask_of_an_enlarged_picture_is_averaged_back() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, 30:] = 255
+    mask[:, 29] = 255
+    reduced = refine(mask, np.zeros((10, 15, 3), np.uint8))
+    assert reduced.shape == (10, 15)
+    assert (reduced[:, :7] == 0).all()
+    assert (reduced[:, 7] == 191).all()  # three quarters of its pixels
+    assert (reduced[:, 8:] == 255).all()

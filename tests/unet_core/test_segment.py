@@ -170,11 +170,22 @@ def test_a_squashing_card_gives_every_picture_one_size(size: tuple[int, int]) ->
     assert squashing.segment([prepared])[0].shape == (32, 48)
 
 
-@pytest.mark.parametrize("size", [(96, 96), (60, 96), (20, 30)])
-def test_a_picture_up_to_the_long_side_stays_as_it_is(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(96, 96), (60, 96), (96, 20)])
+def test_a_picture_of_the_long_side_stays_as_it_is(size: tuple[int, int]) -> None:
     picture = pictures(1, *size)[0]
 
     assert segmenter(long_side_px=96).prepare(picture) is picture
+
+
+@pytest.mark.parametrize(
+    ("size", "enlarged"), [((48, 32), (96, 64)), ((24, 20), (96, 80)), ((12, 10), (48, 40))]
+)
+def test_a_small_picture_is_enlarged_to_the_cars_that_the_network_knows_four_times_at_most(
+    size: tuple[int, int], enlarged: tuple[int, int]
+) -> None:
+    picture = pictures(1, *size)[0]
+
+    assert segmenter(long_side_px=96).prepare(picture).shape == (*enlarged, 3)
 
 
 def test_reducing_averages_and_does_not_skip_pixels() -> None:
