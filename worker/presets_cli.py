@@ -23,15 +23,11 @@ if TYPE_CHECKING:
 
 _SMALL = 30, 40
 """A picture in a terminal: columns, and half rows at most."""
-_TILE = 480, 480
 
 out, err = Console(), Console(stderr=True)
 
 
 def presets(
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write the pictures as one JPEG to this file too.")
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """The presets there are, with a small picture of each; exit code 1 if one cannot be used."""
@@ -53,8 +49,6 @@ def presets(
         print(json.dumps({"presets": rows, "broken": broken}, indent=1, ensure_ascii=False))
     else:
         _show(found)
-    if sheet:
-        _write_sheet(sheet, found)
     for message in broken.values():
         err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if broken else 0)
@@ -98,20 +92,3 @@ def _blocks(picture: Image.Image) -> Segments:
             segments.append(Segment("▀", style))
         segments.append(Segment.line())
     return Segments(segments)
-
-
-def _write_sheet(target: Path, found: dict[str, tuple[Path, Preset]]) -> None:
-    from tempfile import TemporaryDirectory
-
-    from worker.finish.tryout import try_out
-    from worker.outbox.files import write_file
-    from worker.outbox.report import SheetFrame, contact_sheet
-
-    with TemporaryDirectory() as folder:
-        frames = []
-        for number, (name, (_, preset)) in enumerate(found.items(), start=1):
-            path = Path(folder) / f"{number}.png"
-            try_out(preset, _TILE).save(path)
-            frames.append(SheetFrame(name, number, path, notes=tuple(_lines(preset))))
-        write_file(target, contact_sheet(frames, title="Presets"))
-    out.print(str(target), markup=False, highlight=False, soft_wrap=True)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from unet_core.cores import usable_cores
 from worker.errors import BrokerError, ShootError
 from worker.finish.plates import Plates
-from worker.finish.presets import Preset, load_preset, read_preset
+from worker.finish.presets import Preset, load_preset, preset_of
 from worker.line.dress import Look, Wardrobe, dress_all, placements
-from worker.outbox.manifest import FrameRow, Manifest, PresetRecord, read_manifest
+from worker.outbox.manifest import (
+    FrameRow,
+    Manifest,
+    PresetRecord,
+    now,
+    read_manifest,
+    status_of,
+)
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
+from worker.outbox.turn import with_turn_flags
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, kept
 from worker.settings import Settings
-from worker.shoots import PLATE, PRESET
-
-log = logging.getLogger(__name__)
+from worker.shoots import PLATE
 
 
 def reprocess(
@@ -38,18 +42,20 @@ def reprocess(
     person has corrected them. Returns where it lies.
 
     Raises :class:`ShootError` when the shoot is not in the outbox, is in work, or a photo has
-    changed or gone; :class:`PresetError`, :class:`PlateError` when it cannot be dressed.
+    changed or gone; :class:`PresetError` when it cannot be dressed.
     """
     places = Places(settings.inbox, settings.outbox)
-    folder, edition = _edition(places, shoot)
-    chosen = _preset(settings, shoot, preset)
-    rows = [row for row in edition.frames if not row.error]
-    _require_photos(rows, places.inbox)
+    _edition(places, shoot)  # a name that is not there is told before anything else
+    chosen = load_preset(preset, folders=[settings.presets]) if preset else _own(settings, shoot)
     with _alone(settings, shoot):
+        started = now()
+        folder, edition = _edition(places, shoot)
+        rows = [row for row in edition.frames if not row.error]
+        _require_photos(rows, places.inbox)
         staging = Staging(places, shoot)
         look = Look(chosen, Plates(places.inbox / PLATE), placements(rows, chosen))
         wardrobe = Wardrobe(look, places.inbox, folder, staging, int(settings.max_megapixels * 1e6))
-        started, made = _now(), {row.name: row for row in edition.frames}
+        made = {row.name: row for row in edition.frames}
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
             made[row.name] = _without_network(row)
             on_frame(done, len(rows))
@@ -69,7 +75,7 @@ def shoots_in(places: Places) -> list[str]:
 
 
 def _edition(places: Places, shoot: str) -> tuple[Path, Manifest]:
-    for folder in (places.published(shoot), places.held(shoot)):
+    for folder in (places.held(shoot), places.published(shoot)):  # a held one is the newer
         if edition := read_manifest(folder):
             return folder, edition
     known = ", ".join(shoots_in(places)[:10]) or "none"
@@ -78,11 +84,8 @@ def _edition(places: Places, shoot: str) -> tuple[Path, Manifest]:
     )
 
 
-def _preset(settings: Settings, shoot: str, name: str | None) -> Preset:
-    own = settings.inbox / shoot / PRESET
-    if name is None and own.is_file():
-        return read_preset(own)
-    return load_preset(name or settings.preset, folders=[settings.presets])
+def _own(settings: Settings, shoot: str) -> Preset:
+    return preset_of(settings.inbox / shoot, settings.preset, folders=[settings.presets])
 
 
 def _require_photos(rows: Sequence[FrameRow], inbox: Path) -> None:
@@ -123,19 +126,13 @@ def _alone(settings: Settings, shoot: str) -> Iterator[None]:
 
 
 def _manifest(edition: Manifest, rows: list[FrameRow], preset: Preset, started: str) -> Manifest:
-    failed = any(row.error for row in rows)
-    hold = "held" if preset.on_failed_frame == "hold" else "incomplete"
     return edition.model_copy(
         update={
-            "status": hold if failed else "complete",
+            "status": status_of(rows, preset.on_failed_frame),
             "preset": PresetRecord(name=preset.name, digest=preset.digest),
             "program": version("cyclorama"),
             "started": started,
-            "finished": _now(),
-            "frames": sorted(rows, key=lambda row: (row.angle, row.name)),
+            "finished": now(),
+            "frames": with_turn_flags(sorted(rows, key=lambda row: (row.angle, row.name))),
         }
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

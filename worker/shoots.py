@@ -91,18 +91,22 @@ def odd_angles(frames: Iterable[Frame], expected: int) -> list[str]:
     number at all) are only held against each other."""
     by_angle: dict[int, list[str]] = {}
     for frame in frames:
+        if not _NUMBER.search(frame.source.stem):
+            continue
         by_angle.setdefault(frame.angle, []).append(PurePosixPath(frame.source.path).name)
     turns = range(1, expected + 1), range(expected)
     counted = range(min(by_angle, default=0), max(by_angle, default=-1) + 1)
     turn = next((t for t in turns if all(angle in t for angle in by_angle)), counted)
-    missing = [angle for angle in turn if angle not in by_angle]
     twice = [
         f"angle {angle} is there {len(names)} times ({', '.join(names)})"
         for angle, names in sorted(by_angle.items())
         if len(names) > 1
     ]
-    if len(missing) > len(by_angle):  # still arriving, or no turn at all
+    if turn.stop - turn.start > 2 * len(
+        by_angle
+    ):  # still arriving, or no turn at all: dates, counters
         return twice
+    missing = [angle for angle in turn if angle not in by_angle]
     return twice + ([f"missing: {_listed(missing)}"] if missing else [])
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -41,14 +40,6 @@ def test_a_terminal_shows_a_small_picture_of_each(monkeypatch: pytest.MonkeyPatc
     assert done.exit_code == 0, done.output
     assert done.output.count("▀") > 7 * 20 * 8
     assert "48;2;0;255;0" in done.output  # the green backdrop of ours
-
-
-def test_a_sheet_has_all_pictures(no_settings: Path) -> None:
-    done = RUNNER.invoke(app, ["presets", "--sheet", "sheet.jpg"])
-    assert done.exit_code == 0, done.output
-    with Image.open(no_settings / "sheet.jpg") as sheet:
-        assert sheet.width == 1600
-        assert sheet.height > 600
 
 
 def test_a_broken_preset_is_named_with_exit_code_1_and_the_others_are_shown(own: Path) -> None:

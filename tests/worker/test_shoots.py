@@ -125,6 +125,8 @@ def test_frames_follow_their_numbers_however_long_these_are(names: list[str]) ->
         ([f"DSC_{n}.jpg" for n in range(4711, 4728) if n != 4713], ["missing: angle 4713"]),
         (["01.jpg", "02.jpg"], []),
         (["front.jpg", "rear.jpg", "left.jpg"], []),
+        (["03.jpg", "04.jpg", "05.jpg", "front.jpg"], []),  # no second angle 4
+        (["1.jpg", "IMG_20261125074100123456.jpg"], []),
         ([], []),
     ],
 )

@@ -10,6 +10,8 @@ What one photo cannot tell: a shade so wide that the floor's own falloff looks t
 taken for the floor; a stain beside a tyre, which is taken for shadow as far as it is wide; and the
 car's mirror image in a glossy floor. That image is light that came from the floor, and so it stays
 in, blurred, where it is darker than the floor; in a coloured one the brightest channel counts.
+A floor that is patchy itself, such as a turntable darker than what it stands in, cannot be told
+from shade beside the car: there the shadow ends nearer to the car.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.finish.presets import SoftShadow
-from worker.finish.shadow import Ground, find_ground, soft_shadow
+from worker.finish.shadow import Ground, contact, find_ground, soft_shadow
 
-_REDUCED_SIDE = 480
+_REDUCED_SIDE = 640
 """The long side, roughly, of the picture on which the shadow is measured: all but a tyre's foot is
 soft anyway."""
 _FLAT = 0.5
@@ -36,11 +38,27 @@ _RING = (0.45, 1.5)
 """Distances, likewise, between which the floor counts as lit, and its surface is fitted."""
 _COARSE = 4
 """Pixels of the reduced picture a sample, across and down, to which the surface is fitted."""
-_ROUNDS = 6
+_ROUNDS = 4
 _BELOW, _OVER = 0.03, 0.08
 """Parts by which a sample may be darker, or brighter, than the surface before it stops to count:
 shade and painted lines pull a fit down, and little pulls it up."""
 _INLIER = 0.06
+"""Parts by which a sample may be off and still agree with the surface, or the plate."""
+_AGREED = (0.3, 0.5)
+"""Shares of samples that agree, from none of which is trusted to all of it."""
+_BRIGHT = (40, 70)
+"""Likewise the floor's brightness, in 8-bit steps: a darker one hardly shows a shadow."""
+_LINE = 0.1
+"""Width of lines that are taken out, in parts of the car's height."""
+_SOFTER = ((0.02, 0.02), (0.15, 0.04))
+"""Distance from the car's outline, likewise, from where it is blurred more, and how much."""
+_UNEVEN = (0.02, 0.06)
+"""Unevenness of the floor up to which it hardly shows in the shadow, and from which it would."""
+_SHORT = (0.1, 0.7)
+"""Distances between which the shadow fades on an uneven floor."""
+_FOOT = 0.8
+"""Part of the light right beside a tyre's foot that is lost below it: there the car touches the
+floor, and its own soft edge hides how dark that is."""
 _FALLBACK = SoftShadow(kind="soft", opacity=0.6, softness=0.1)
 
 Pixels = NDArray[np.uint8]
@@ -59,6 +77,8 @@ class _Zone:
     """(h, w) distance from the car's outline in the picture, likewise."""
     ring: NDArray[np.bool_]
     """(h, w): lit floor, as far as the mask can tell."""
+    foot: Floats
+    """(h, w) 1 where a tyre stands on the floor, 0 elsewhere."""
     height: int
     """Of the car, in pixels."""
 
@@ -72,6 +92,8 @@ class _Reference:
     trust: float
     """0..1: whether the floor around the car looks like that too, and is bright enough to show
     a shadow."""
+    uneven: float
+    """How much darker than that the floor around the car is in places, as a part of it."""
 
 
 def real_shadow(
@@ -91,18 +113,16 @@ def real_shadow(
     the sizes do not fit, or for a negative strength.
     """
     _check(pixels, alpha, plate, strength)
-    factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
-    size = max(1, round(alpha.shape[1] / factor)), max(1, round(alpha.shape[0] / factor))
-    mask = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    mask = _reduced(alpha)
     ground = find_ground(mask)
     if ground is None or strength == 0:
         return np.ones(alpha.shape, np.float32)
     zone = _find_zone(mask, ground)
-    photo = _reduced(pixels, size)
-    reference = _fit(photo, zone) if plate is None else _match(photo, _reduced(plate, size), zone)
+    photo = _positive(_reduced(pixels))
+    reference = _fit(photo, zone) if plate is None else _match(photo, plate, zone)
     light = np.ones(mask.shape, np.float32)
     if reference.trust > 0:
-        light = _near(_smooth(_ratio(photo, reference.floor), zone), zone)
+        light = _near(_smooth(_ratio(photo, reference.floor), zone), zone, reference.uneven)
     if reference.trust < 1:
         stand_in = soft_shadow(mask, _FALLBACK)
         light = stand_in + np.float32(reference.trust) * (light - stand_in)
@@ -127,10 +147,16 @@ def _check(pixels: Pixels, alpha: Pixels, plate: Pixels | None, strength: float)
         )
 
 
-def _reduced(pixels: Pixels, size: tuple[int, int]) -> Floats:
+def _reduced(picture: Pixels) -> Pixels:
+    """Each pixel the mean of a square of whole pixels: several times quicker than of any others."""
+    side = min(max(1, round(max(picture.shape) / _REDUCED_SIDE)), *picture.shape[:2])
+    small = cv2.resize(picture, None, fx=1 / side, fy=1 / side, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _positive(pixels: Pixels) -> Floats:
     """(h, w, 3) float32, 1..255: a black pixel has no ratio."""
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return np.maximum(small, 1).astype(np.float32)
+    return np.maximum(pixels, 1).astype(np.float32)
 
 
 def _find_zone(mask: Pixels, ground: Ground) -> _Zone:
@@ -139,15 +165,20 @@ def _find_zone(mask: Pixels, ground: Ground) -> _Zone:
     top = int(ground.outline[:, 1].min())
     # Narrowed instead of stretched, the picture has round distances where the floor has flat ones.
     narrow = np.full((mask.shape[0], max(1, round(mask.shape[1] * _FLAT))), 255, np.uint8)
-    hull = cv2.convexHull(ground.outline).reshape(-1, 2) * np.array([_FLAT, 1])
-    cv2.fillConvexPoly(narrow, np.rint(hull).astype(np.int32), 0)
+    hull = cv2.convexHull(ground.outline)
+    narrowed = np.rint(hull.reshape(-1, 2) * np.array([_FLAT, 1])).astype(np.int32)
+    cv2.fillConvexPoly(narrow, narrowed, 0)
     away = cv2.resize(cv2.distanceTransform(narrow, cv2.DIST_L2, 5), mask.shape[::-1])
     away = away / np.float32(_FLAT * height)
     above = np.maximum(top - rows, 0) / np.float32(_ABOVE * height)
     seen = cv2.dilate(mask, np.ones((3, 3), np.uint8)) < 8
     apart = cv2.distanceTransform(seen.view(np.uint8), cv2.DIST_L2, 3) / np.float32(height)
     ring = seen & (away > _RING[0]) & (away < _RING[1]) & (rows > top)
-    return _Zone(seen, np.maximum(away, above * _REACH), apart, ring, height)
+    away = np.hypot(away, above * np.float32(_REACH))
+    foot = cv2.dilate(contact(ground, hull, mask.shape), np.ones((3, 3), np.uint8))
+    # By the mask's own share, so that a tyre's foot is as round as the tyre.
+    foot = cv2.GaussianBlur(foot * (mask / np.float32(255)), (0, 0), 1.0)
+    return _Zone(seen, away, apart, ring, np.asarray(foot, dtype=np.float32), height)
 
 
 def _fit(photo: Floats, zone: _Zone) -> _Reference:
@@ -158,7 +189,7 @@ def _fit(photo: Floats, zone: _Zone) -> _Reference:
     ring = zone.ring[::_COARSE, ::_COARSE]
     design, logs = terms[ring], np.log(cv2.blur(photo, (3, 3))[::_COARSE, ::_COARSE][ring])
     if len(logs) < 4 * design.shape[1]:
-        return _Reference(np.ones_like(photo), 0.0)
+        return _Reference(np.ones_like(photo), 0.0, 0.0)
     weights = np.ones(len(logs))
     for _ in range(_ROUNDS):
         root = np.sqrt(weights)[:, None]
@@ -167,50 +198,64 @@ def _fit(photo: Floats, zone: _Zone) -> _Reference:
         weights = np.exp(-np.square(off / np.where(off < 0, _BELOW, _OVER))) + 1e-6
     surface = np.exp(np.clip(terms @ found, *np.percentile(logs, (2, 99), axis=0)))
     floor = cv2.resize(surface.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
-    return _Reference(np.asarray(floor, dtype=np.float32), _trust(off, floor[zone.ring]))
+    return _judged(np.asarray(floor, dtype=np.float32), off, zone)
 
 
 def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
 
 
-def _match(photo: Floats, plate: Floats, zone: _Zone) -> _Reference:
+def _match(photo: Floats, plate: Pixels, zone: _Zone) -> _Reference:
     """The plate, with the photo's exposure."""
-    if not zone.ring.any():
-        return _Reference(plate, 1.0)
-    off = np.log(photo[zone.ring] / plate[zone.ring])  # (N, 3)
+    small = cv2.resize(_reduced(plate), photo.shape[1::-1], interpolation=cv2.INTER_AREA)
+    empty = cv2.GaussianBlur(_positive(np.asarray(small, dtype=np.uint8)), (0, 0), 1.0)
+    ring = zone.ring[::_COARSE, ::_COARSE]
+    if not ring.any():
+        return _Reference(np.asarray(empty, dtype=np.float32), 1.0, _UNEVEN[0])
+    off = np.log(photo[::_COARSE, ::_COARSE][ring] / empty[::_COARSE, ::_COARSE][ring])  # (N, 3)
     gain = np.median(off, axis=0)
-    floor = cv2.GaussianBlur(plate, (0, 0), 1.0) * np.exp(gain)
-    return _Reference(
-        np.asarray(floor, dtype=np.float32), _trust((off - gain).mean(axis=1), floor[zone.ring])
-    )
+    return _judged(np.asarray(empty * np.exp(gain), np.float32), (off - gain).mean(axis=1), zone)
 
 
-def _trust(off: NDArray[np.floating], floor: NDArray[np.floating]) -> float:
+def _judged(floor: Floats, off: NDArray[np.floating], zone: _Zone) -> _Reference:
+    """``off`` (N,) is how far samples of the ring are from ``floor``, as logarithms."""
     agree = float(np.mean(np.abs(off) < _INLIER))
-    bright = float(np.median(floor))
-    return float(np.clip((agree - 0.3) / 0.2, 0, 1) * np.clip((bright - 40) / 30, 0, 1))
+    bright = float(floor[::_COARSE, ::_COARSE][zone.ring[::_COARSE, ::_COARSE]].mean())
+    trust = float(np.interp(agree, _AGREED, (0, 1)) * np.interp(bright, _BRIGHT, (0, 1)))
+    return _Reference(floor, trust, float(-np.percentile(off, 10)))
 
 
 def _ratio(photo: Floats, floor: Floats) -> Floats:
     """(h, w), of the channel that is least darkened: a coloured mirror image is not shadow."""
-    channels = cv2.split(cv2.divide(photo, floor))
+    red, green, blue = cv2.split(cv2.divide(photo, floor))
     # What is brighter than the floor may even out what is darker, but not outshine it.
-    return np.asarray(np.clip(np.maximum.reduce(channels), 0, 1.1), dtype=np.float32)
+    brightest = cv2.max(cv2.max(red, green), blue)
+    return np.asarray(np.minimum(brightest, 1.1), dtype=np.float32)
 
 
 def _smooth(ratio: Floats, zone: _Zone) -> Floats:
     """``ratio`` without lines and texture: sharp at the car's foot, softer away from it."""
-    filled = _fill(ratio, zone.seen.astype(np.float32))
-    wide = max(3, 2 * round(0.05 * zone.height) + 1)
-    calm = cv2.medianBlur(np.rint(filled * 200).astype(np.uint8), wide).astype(np.float32) / 200
-    steps = ((filled, 0.006, 0.0), (calm, 0.02, 0.02), (calm, 0.06, 0.15))
-    light = filled
-    for source, sigma, start in steps:
-        blurred = cv2.GaussianBlur(source, (0, 0), max(0.6, sigma * zone.height))
-        share = np.clip((zone.apart - start) / (start + 0.03), 0, 1)
-        light = light + share * (blurred - light)
-    return np.asarray(light, dtype=np.float32)
+    filled = _fill(*_continued(ratio, zone))
+    light = np.asarray(cv2.GaussianBlur(filled, (0, 0), 1.0), dtype=np.float32)
+    # Half the size will do for what is blurred so much.
+    height, width = filled.shape
+    half = cv2.resize(filled, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    wide = max(3, 2 * round(_LINE * zone.height / 4) + 1)
+    calm = cv2.medianBlur(np.rint(half * 200).astype(np.uint8), wide).astype(np.float32) / 200
+    for start, sigma in _SOFTER:
+        soft = cv2.GaussianBlur(calm, (0, 0), max(0.6, sigma * zone.height / 2))
+        blurred = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+        light += np.clip((zone.apart - start) / (start + 0.03), 0, 1) * (blurred - light)
+    return light
+
+
+def _continued(ratio: Floats, zone: _Zone) -> tuple[Floats, Floats]:
+    """``ratio`` and its weight (h, w), a little way in under the car's edge: there it is as dark
+    as right beside it, and darker at a tyre's foot."""
+    near = np.ones((5, 5), np.uint8)
+    beside = cv2.erode(np.where(zone.seen, ratio, np.float32(1.1)), near)
+    known = cv2.dilate(zone.seen.view(np.uint8), near).astype(np.float32)
+    return np.where(zone.seen, ratio, beside * (1 - _FOOT * zone.foot)), known
 
 
 def _fill(values: Floats, weights: Floats) -> Floats:
@@ -226,8 +271,13 @@ def _fill(values: Floats, weights: Floats) -> Floats:
     return np.asarray(wide + weights * (values - wide), dtype=np.float32)
 
 
-def _near(light: Floats, zone: _Zone) -> Floats:
-    """``light`` as shadow: at most 1, and no darker than a shadow can be that far from the car."""
-    most = np.square(np.clip(1 - zone.away / _REACH, 0, 1))
+def _near(light: Floats, zone: _Zone, uneven: float) -> Floats:
+    """``light`` as shadow: at most 1, and no darker than a shadow can be that far from the car.
+    Around an uneven floor it ends sooner, before the floor's own darkness comes along."""
     dark = np.clip(1 - light, 0, 0.95)
-    return np.asarray(1 - np.minimum(dark, most), dtype=np.float32)
+    dark = np.minimum(dark, np.square(np.clip(1 - zone.away / _REACH, 0, 1)))
+    full, none = _SHORT
+    ease = np.clip((none - zone.away) / (none - full), 0, 1)
+    fade = 1 - ease * ease * (3 - 2 * ease)
+    share = float(np.interp(uneven, _UNEVEN, (0, 1)))
+    return np.asarray(1 - dark * (1 - share * fade), dtype=np.float32)

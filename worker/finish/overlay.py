@@ -24,7 +24,7 @@ def lay_over(composite: Pixels, overlay: Overlay, icc: bytes | None = None) -> P
     """
     height, width = composite.shape[:2]
     logo = _drawn(overlay, (width, height), icc)
-    margin = round(overlay.margin * width)
+    margin = _margin(overlay, (width, height))
     across, down = width - logo.width - 2 * margin, height - logo.height - 2 * margin
     vertical, _, horizontal = overlay.position.partition("-")
     x = margin + round(across * {"left": 0.0, "": 0.5, "centre": 0.5, "right": 1.0}[horizontal])
@@ -39,6 +39,11 @@ def lay_over(composite: Pixels, overlay: Overlay, icc: bytes | None = None) -> P
     return composite
 
 
+def _margin(overlay: Overlay, size: tuple[int, int]) -> int:
+    """Free pixels to the border of a frame of ``size`` (W, H), with room for one more at least."""
+    return min(round(overlay.margin * size[0]), (min(size) - 1) // 2)
+
+
 @lru_cache(maxsize=8)
 def _drawn(overlay: Overlay, size: tuple[int, int], icc: bytes | None) -> Image.Image:
     """The picture at its size on a frame of ``size`` (W, H), RGBA in the frame's colours."""
@@ -51,8 +56,7 @@ def _drawn(overlay: Overlay, size: tuple[int, int], icc: bytes | None) -> Image.
     colours = photo.srgb() if icc is None else from_srgb(photo.srgb(), icc)
     alpha = np.full(colours.shape[:2], 255, np.uint8) if photo.alpha is None else photo.alpha
     logo = Image.fromarray(np.dstack([colours, alpha]))
-    margin = 2 * round(overlay.margin * size[0])
-    room = max(1, size[0] - margin), max(1, size[1] - margin)
+    room = [side - 2 * _margin(overlay, size) for side in size]
     scale = min(overlay.width * size[0] / logo.width, room[0] / logo.width, room[1] / logo.height)
     target = max(1, round(logo.width * scale)), max(1, round(logo.height * scale))
     # Pillow weighs colours with alpha when it resizes RGBa: no dark fringe around the letters.

@@ -27,6 +27,7 @@ from pydantic import (
 
 from worker.errors import PresetError
 from worker.finish.preset_errors import explain, line_of
+from worker.shoots import PRESET
 
 _BUILTIN = Path(__file__).with_name("presets")
 _ONE_COLOUR = 'a colour like "#f4f4f4"'
@@ -231,6 +232,13 @@ def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
     if name_or_path in files:
         return read_preset(files[name_or_path])
     raise _unknown(name_or_path, list(files))
+
+
+def preset_of(folder: Path, default: str, *, folders: Sequence[Path]) -> Preset:
+    """The preset of a shoot in the inbox's ``folder``: its own, or else that of the name
+    ``default``. Raises `PresetError` as `load_preset` does."""
+    own = folder / PRESET
+    return read_preset(own) if own.is_file() else load_preset(default, folders=folders)
 
 
 def read_preset(path: Path) -> Preset:

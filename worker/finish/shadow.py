@@ -64,6 +64,7 @@ def soft_shadow(alpha: NDArray[np.uint8], options: SoftShadow) -> Floats:
 
 
 def find_ground(alpha: cv2.typing.MatLike) -> Ground | None:
+    """Of the largest piece of a mask (h, w) uint8; None where there is no car."""
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.inRange(alpha, 128, 255))
     if count < 2:
         return None
@@ -72,6 +73,8 @@ def find_ground(alpha: cv2.typing.MatLike) -> Ground | None:
     mask = labels[top : top + height, left : left + width] == car
     lowest = height - 1 - np.argmax(mask[::-1], axis=0)
     near = np.flatnonzero(lowest >= (1 - _LOW) * height)
+    if not near.size:  # a streak, one or two pixels high
+        return None
     outline = np.stack([near + left, lowest[near] + top], axis=1).astype(np.int32)
     return Ground(outline, height)
 
@@ -82,16 +85,16 @@ def _draw(ground: Ground, size: tuple[int, int], options: SoftShadow) -> Floats:
     soft, reach = options.softness * height, options.reach * height
     hull = cv2.convexHull(ground.outline)
     under = _narrow(_fill(hull, size), soft)
-    contact = _contact(ground, hull, size)
+    feet = contact(ground, hull, size)
 
     light = 1 - 0.4 * options.opacity * _blur(_lower(under, 2.0 * reach), 4.0 * soft)
     light *= 1 - 0.6 * options.opacity * _blur(_lower(under, 0.8 * reach), 1.5 * soft)
     light *= 1 - 0.75 * options.opacity * _blur(under, 0.6 * soft)
-    light *= 1 - 0.7 * options.opacity * _blur(contact, 0.4 * soft)
+    light *= 1 - 0.7 * options.opacity * _blur(feet, 0.4 * soft)
     return np.asarray(light, dtype=np.float32)
 
 
-def _contact(ground: Ground, hull: cv2.typing.MatLike, size: tuple[int, int]) -> Floats:
+def contact(ground: Ground, hull: cv2.typing.MatLike, size: tuple[int, int]) -> Floats:
     """Where the outline lies on its hull and runs along it: tyres. Flanks only touch the hull."""
     x, y = ground.outline.T
     gap = np.array(

@@ -27,9 +27,10 @@ def try_out(preset: Preset, size: tuple[int, int]) -> Image.Image:
     Raises :class:`PresetError` when a picture of the preset cannot be used.
     """
     pixels, alpha = _photo()
+    framing = preset.framing.model_copy(update={"width": None})  # a preview is small anyway
     if preset.framing.mode == "fit":
         height, width = alpha.shape
-        (placement,) = fit([FrameShape((width, height), subject_box(alpha))], preset.framing)
+        (placement,) = fit([FrameShape((width, height), subject_box(alpha))], framing)
         pixels, alpha = reframe(pixels, alpha, placement)
     picture = Image.fromarray(compose(pixels, alpha, preset).composite)
     picture.thumbnail(size, Image.Resampling.LANCZOS)

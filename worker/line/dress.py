@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +26,14 @@ from unet_core.images import (
 )
 from worker.errors import PlateError
 from worker.finish.composite import Finished, compose
-from worker.finish.framing import FrameShape, Placement, fit, reframe
+from worker.finish.framing import FrameShape, Placement, fit, reframe, subject_box
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, RealShadow
+from worker.line.parallel import in_parallel
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import Failure, Flag, FrameRow
 from worker.outbox.publish import Staging
+from worker.outbox.quality import flags, mask_area
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
@@ -114,6 +115,17 @@ def _plate(row: FrameRow, photo: Photo, look: Look) -> tuple[Pixels | None, list
         return None, [Flag(code=PLATE_UNUSED, value=0.0, sentence=sentence)]
 
 
+def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
+    """``row`` with what its mask (H, W) uint8 tells: area, box and flags."""
+    return row.model_copy(
+        update={
+            "mask_area": round(mask_area(alpha), 5),
+            "box": subject_box(alpha),
+            "flags": flags(alpha, confidence=row.confidence),
+        }
+    )
+
+
 def mask_file(name: str, alpha: Pixels) -> Files:
     """The published mask of one frame."""
     return {"mask": (f"masks/{name}.png", encode_mask(alpha))}
@@ -139,11 +151,14 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
             return _failed(row, "mask-size", message)
     except ImageError as error:
         return _failed(row, error.code, str(error))
+    staging, mask = wardrobe.staging, row.outputs["mask"]
+    if wardrobe.masks != staging.folder:
+        stored = staging.write(mask.path, (wardrobe.masks / mask.path).read_bytes())
+        if stored != mask:  # by hand: what was said of the network's mask no longer holds
+            row = judged(row.model_copy(update={"confidence": None}), alpha)
+        mask = stored
     dressed = dress(row, photo, alpha, look, watch)
     with watch.stage("write"):
-        staging, mask = wardrobe.staging, row.outputs["mask"]
-        if wardrobe.masks != staging.folder:
-            mask = staging.write(mask.path, (wardrobe.masks / mask.path).read_bytes())
         outputs = {kind: staging.write(*file) for kind, file in dressed.files.items()}
         outputs["mask"] = mask
     again = dressed.noted_in(row).model_copy(
@@ -161,14 +176,7 @@ def dress_all(rows: Iterable[FrameRow], wardrobe: Wardrobe, *, at_once: int) -> 
     """:func:`dress_again` for every row, ``at_once`` together, in the order in which they are
     done. Frames that failed, and delivered ones whose photo is gone, are left as they are."""
     found = [row for row in rows if not row.error and (wardrobe.inbox / row.source.path).is_file()]
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(dress_again, row, wardrobe) for row in found]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+    return in_parallel(lambda row: dress_again(row, wardrobe), found, at_once=at_once)
 
 
 def placements(rows: Iterable[FrameRow], preset: Preset) -> dict[str, Placement]:

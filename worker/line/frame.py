@@ -17,13 +17,12 @@ from unet_core.images import ImageError, Photo, decode
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
 from worker.errors import CycloramaError, FolderError, ModelError
-from worker.finish.framing import subject_box
 from worker.line.batcher import Batcher, Masked
-from worker.line.dress import Look, dress, mask_file
+from worker.line.dress import Look, dress, judged, mask_file
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
-from worker.outbox.quality import confidence, flags, mask_area
+from worker.outbox.quality import confidence
 from worker.shoots import Frame, Source
 
 log = logging.getLogger(__name__)
@@ -87,19 +86,17 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
         alpha = refine(masked.mask, photo.pixels)
         if photo.alpha is not None:
             alpha = np.minimum(alpha, photo.alpha)
-    sure, (height, width) = confidence(masked.mask), alpha.shape
+    height, width = alpha.shape
     row = FrameRow(
         name=frame.name,
         angle=frame.angle,
         source=source.model_copy(update={"sha256": photo.sha256}),
         width=width,
         height=height,
-        mask_area=round(mask_area(alpha), 5),
-        box=subject_box(alpha),
-        confidence=round(sure, 5),
-        flags=flags(alpha, confidence=sure),
+        confidence=round(confidence(masked.mask), 5),
         batch=masked.batch,
     )
+    row = judged(row, alpha)
     files = mask_file(frame.name, alpha)
     if order.dresses:
         dressed = dress(row, photo, alpha, order.look, watch)

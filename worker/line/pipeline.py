@@ -10,10 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,25 +20,28 @@ from redis.exceptions import RedisError
 from unet_core.segment import Segmenter
 from worker.errors import CycloramaError, LeaseLost
 from worker.finish.plates import Plates
-from worker.finish.presets import Preset, load_preset, read_preset
+from worker.finish.presets import Preset, preset_of
 from worker.line.batcher import Batcher
 from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
+from worker.line.parallel import in_parallel
 from worker.line.wanted import Wanted
 from worker.outbox.manifest import (
     CheckpointRecord,
     FrameRow,
     Manifest,
     PresetRecord,
+    now,
     read_manifest,
+    status_of,
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.outbox.turn import with_turn_flags
 from worker.queue.leases import Lease, Leases, Note, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, PRESET, Frame, odd_angles
+from worker.shoots import PLATE, Frame, odd_angles
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +112,11 @@ class Line:
             self._release(lease)
 
     def _work(self, message: JobMessage, lease: Lease) -> None:
-        started = _now()
+        started = now()
         shoot, frames = message.shoot, message.to_frames()
-        preset, segmenter = self._preset(shoot), self._slot.current
+        segmenter = self._slot.current
+        options = self._options
+        preset = preset_of(self._places.inbox / shoot, options.preset, folders=[options.presets])
         wanted = Wanted.of(message, preset.digest, segmenter.card.sha256)
         if any(wanted.is_met(edition) for _, edition in self._editions(shoot)[:1]):
             log.info("%s is done already", shoot)
@@ -151,17 +154,8 @@ class Line:
 
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
         """The rows of the frames, in the order in which they are finished."""
-        if not frames:
-            return
         at_once = 1 if order.careful else self._options.frames_per_job
-        with ThreadPoolExecutor(at_once) as pool:
-            futures = [pool.submit(make_frame, frame, order) for frame in frames]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            finally:
-                for future in futures:
-                    future.cancel()
+        yield from in_parallel(lambda frame: make_frame(frame, order), frames, at_once=at_once)
 
     def _fit(self, done: dict[str, FrameRow], look: Look, staging: Staging) -> Iterator[FrameRow]:
         """The rows with their pictures, now that all masks of the turn are known."""
@@ -203,28 +197,20 @@ class Line:
         segmenter: Segmenter,
     ) -> Manifest:
         rows = with_turn_flags(sorted(done.values(), key=lambda row: (row.angle, row.name)))
-        failed = any(row.error for row in rows)
-        hold = "held" if preset.on_failed_frame == "hold" else "incomplete"
         return Manifest(
             shoot=message.shoot,
-            status=hold if failed else "complete",  # type: ignore[arg-type]
+            status=status_of(rows, preset.on_failed_frame),
             preset=PresetRecord(name=preset.name, digest=preset.digest),
             checkpoint=CheckpointRecord(
                 version=segmenter.card.version, sha256=segmenter.card.sha256
             ),
             program=version("cyclorama"),
             started=started,
-            finished=_now(),
+            finished=now(),
             attempts=message.attempt,
             remarks=odd_angles(message.to_frames(), preset.frames),
             frames=rows,
         )
-
-    def _preset(self, shoot: str) -> Preset:
-        own = self._places.inbox / shoot / PRESET
-        if own.is_file():
-            return read_preset(own)
-        return load_preset(self._options.preset, folders=[self._options.presets])
 
     def _note(self, message: JobMessage, state: str, *, done: int = 0, error: str = "") -> None:
         note = Note(
@@ -266,7 +252,3 @@ class Line:
             lease.release()
         except RedisError as error:
             log.warning("the lease on %s lapses by itself: %s", lease.shoot, error)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

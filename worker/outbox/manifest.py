@@ -5,6 +5,8 @@ The manifests are the memory of the program: the watcher queues whatever has no 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -132,6 +134,20 @@ class Manifest(_Record):
     def failed(self) -> list[FrameRow]:
         """The frames without a picture."""
         return [row for row in self.frames if row.error]
+
+
+def status_of(
+    rows: Iterable[FrameRow], on_failed_frame: Literal["publish", "hold"]
+) -> Literal["complete", "incomplete", "held"]:
+    """The status of a shoot with these rows, under a preset's rule."""
+    if not any(row.error for row in rows):
+        return "complete"
+    return "held" if on_failed_frame == "hold" else "incomplete"
+
+
+def now() -> str:
+    """The time as manifests have it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_manifest(folder: Path) -> Manifest | None:

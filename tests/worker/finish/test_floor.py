@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.worker.finish.drawn_car import DrawnCar, draw_car
+from unet_core.booth import Booth
 from worker.finish.floor import real_shadow
 from worker.finish.presets import SoftShadow
 from worker.finish.shadow import soft_shadow
@@ -113,6 +116,54 @@ def test_where_the_floor_is_too_dark_to_measure_a_soft_shadow_stands_in(car: Dra
     found = real_shadow(photo(car, black, np.ones((320, 480), np.float32)), car.alpha)
     assert found[TYRE + 3, 130] < 0.8
     assert found[:90].min() == 1
+
+
+def test_on_rendered_floors_it_is_nearer_the_truth_than_a_drawn_shadow() -> None:
+    booth = Booth(seed=2, width=320, height=213, samples=4)
+    frame, behind = booth.render(3), booth.background(3)
+    light = np.clip(behind.mean(axis=2) / frame.plate.mean(axis=2), 0, 1).astype(np.float32)
+    seen = (frame.alpha < 128) & (light < 0.97)
+    drawn = soft_shadow(frame.alpha, SoftShadow(kind="soft"))
+    without = np.abs(real_shadow(frame.image, frame.alpha) - light)[seen].mean()
+    plated = np.abs(real_shadow(frame.image, frame.alpha, plate=frame.plate) - light)[seen].mean()
+    assert plated < without < 0.5 * np.abs(drawn - light)[seen].mean()
+
+
+def test_no_bright_rim_is_left_below_a_tyre(car: DrawnCar, light: Floats) -> None:
+    column = real_shadow(photo(car, floor(), light), car.alpha)[TYRE - 2 : TYRE + 12, 130]
+    assert np.all(np.diff(column) > 0)
+    assert column[0] < 0.85 * column[6]
+
+
+def test_the_edge_of_a_turntable_darker_than_the_floor_hardly_comes_along(
+    car: DrawnCar, light: Floats
+) -> None:
+    disc = np.zeros((320, 480), np.float32)
+    cv2.ellipse(disc, (240, 225), (215, 60), 0, 0, 360, 1.0, -1)
+    table = floor(slope=10) * (1 - 0.15 * disc)[..., None]
+    found = real_shadow(photo(car, table, light), car.alpha)
+    near = np.ones((9, 9), np.uint8)
+    edge = (cv2.dilate(disc, near) != cv2.erode(disc, near)) & (light > 0.99)
+    assert found[edge].mean() > 0.99
+    assert found[edge].min() > 0.88  # right beside the car's bumpers
+
+
+def test_a_plate_of_another_booth_leaves_the_soft_shadow(car: DrawnCar, light: Floats) -> None:
+    other = np.random.default_rng(2).integers(20, 250, (20, 30, 3), dtype=np.uint8)
+    plate = np.asarray(cv2.resize(other, (480, 320), interpolation=cv2.INTER_NEAREST), np.uint8)
+    found = real_shadow(photo(car, floor(), light), car.alpha, plate=plate)
+    assert (found[:90] == 1).all()
+    assert error(found, light, car) < 0.25
+
+
+def test_the_shadow_is_the_same_in_many_threads_and_at_other_sizes(light: Floats) -> None:
+    large = draw_car(1920, 1280)
+    big = np.asarray(cv2.resize(light, (1920, 1280)), np.float32)
+    seen = photo(large, floor(size=(1920, 1280)), big)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: real_shadow(seen, large.alpha), range(4)))
+    assert all(np.array_equal(each, found[0]) for each in found)
+    assert error(found[0], big, large) < 0.05
 
 
 def test_no_car_no_shadow(car: DrawnCar) -> None:

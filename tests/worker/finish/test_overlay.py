@@ -70,3 +70,15 @@ def test_a_broken_logo_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no picture")
     with pytest.raises(PresetError, match=r"overlay .*logo\.png cannot be used"):
         lay_over(GREY.copy(), Overlay(picture=path))
+
+
+@pytest.mark.parametrize("position", ["top-left", "centre", "bottom-right"])
+@pytest.mark.parametrize("size", [(900, 20), (20, 900), (1, 1)])
+def test_a_wide_margin_on_a_narrow_frame_leaves_room_for_a_small_logo(
+    tmp_path: Path, position: str, size: tuple[int, int]
+) -> None:
+    overlay = Overlay.model_validate(
+        {"picture": logo(tmp_path), "position": position, "margin": 0.4}
+    )
+    frame = np.full((size[1], size[0], 3), 128, np.uint8)
+    assert (lay_over(frame, overlay) != 128).any()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.worker.finish.drawn_car import DrawnCar, draw_car
+from worker.finish.floor import real_shadow
 from worker.finish.presets import SoftShadow
 from worker.finish.shadow import soft_shadow
 
@@ -92,3 +93,11 @@ def test_a_mask_without_a_car_and_one_that_is_all_car_give_light_in_range(level:
     assert light.shape == (40, 60)
     assert 0 <= light.min() <= light.max() <= 1
     assert level == 255 or light.min() == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_streak_that_was_taken_for_a_car_casts_no_shadow(rows: int) -> None:
+    streak = np.zeros((300, 400), np.uint8)
+    streak[100 : 100 + rows, 50:90] = 255
+    assert (soft_shadow(streak, SOFT) == 1).all()
+    assert (real_shadow(np.full((300, 400, 3), 180, np.uint8), streak) == 1).all()

@@ -84,6 +84,14 @@ def test_a_folder_inside_a_shoot_is_named_with_a_cure(tmp_path: Path) -> None:
     assert "move its photos up" in found.problems["car/more"]
 
 
+def test_the_folder_of_plates_is_no_shoot(tmp_path: Path) -> None:
+    (tmp_path / "plate").mkdir()
+    (tmp_path / "plate" / "01.jpg").write_bytes(b"x")
+    found = look(tmp_path)
+    assert not found.sources
+    assert not found.problems
+
+
 def test_a_folder_without_photos_is_named(tmp_path: Path) -> None:
     (tmp_path / "car").mkdir()
     put(tmp_path / "van" / "notes.txt")

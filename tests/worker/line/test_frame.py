@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 from tests.parts import drop_photos, photo_bytes, shoot_in
 from tests.worker.line.bench import Bench
 from worker.errors import ModelError
-from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset
+from worker.finish.plates import Plates
+from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
 from worker.line.batcher import Batcher
 from worker.line.dress import Look
 from worker.line.frame import Order, make_frame
@@ -141,3 +142,23 @@ def test_a_stopwatch_keeps_the_seconds_of_each_stage() -> None:
         with watch.stage(name):
             pass
     assert list(watch.seconds) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("size", "codes"), [((48, 32), []), ((32, 48), ["plate-unused"])])
+def test_a_plate_that_shows_another_view_is_told_and_not_used(
+    order: Order, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], codes: list[str]
+) -> None:
+    folder = order.inbox / "plate"
+    folder.mkdir()
+    Image.new("RGB", size, (200, 200, 200)).save(folder / "empty.png")
+    plates: list[object] = []
+
+    def noting(pixels: object, alpha: np.ndarray, *, plate: object, strength: float) -> np.ndarray:
+        plates.append(plate)
+        return np.ones(alpha.shape, np.float32)
+
+    monkeypatch.setattr("worker.finish.composite.real_shadow", noting)
+    real = FLAT.model_copy(update={"shadow": RealShadow(kind="real")})
+    row = made(order, photo_bytes(1), look=Look(real, Plates(folder)))
+    assert [f.code for f in row.flags if f.code == "plate-unused"] == codes
+    assert [plate is None for plate in plates] == [bool(codes)]

@@ -71,14 +71,6 @@ def test_the_preset_of_the_inbox_is_taken_where_none_is_named(
     assert bench.manifest().preset.name == "own"
 
 
-def test_the_network_is_not_asked(
-    bench: Bench, settings: Settings, done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench.line._batcher, "submit", None)
-    reprocess(settings, "car", "red")
-    assert bench.manifest().preset.name == "red"
-
-
 def test_progress_is_told_frame_by_frame(settings: Settings, done: Path) -> None:
     told: list[tuple[int, int]] = []
     reprocess(settings, "car", "red", on_frame=lambda made, total: told.append((made, total)))
@@ -124,6 +116,38 @@ def test_a_held_shoot_stays_held_under_its_new_look(
     assert held.preset.name == "red"
     release(bench.places, "car")
     assert bench.manifest().preset.name == "red"
+
+
+def test_a_newer_edition_that_is_held_is_the_one_that_is_dressed(
+    bench: Bench, settings: Settings, car: Path, no_settings: Path
+) -> None:
+    hold = 'on_failed_frame = "hold"\n'
+    (no_settings / "presets" / "red.toml").write_text(hold + RED)
+    bench.preset(hold)
+    bench.work()
+    delivered = bench.files(bench.places.published("car"))
+    (car / "02.jpg").write_bytes(b"")
+    bench.work()
+    assert reprocess(settings, "car", "red") == bench.places.held("car")
+    assert bench.files(bench.places.published("car")) == delivered
+
+
+def test_what_was_said_of_a_mask_is_said_anew_when_a_person_has_corrected_it(
+    bench: Bench, settings: Settings, done: Path
+) -> None:
+    reprocess(settings, "car", "red")
+    rows = bench.manifest().frames
+    assert {row.box for row in rows} == {(12, 7, 36, 24)}
+    assert [row.flags for row in rows] == [[], [], []]
+    assert {row.confidence for row in rows} == {None}
+    holed = np.zeros((32, 48), np.uint8)
+    holed[4:28, 8:40] = 255
+    holed[10:20, 16:28] = 0
+    Image.fromarray(holed).save(done / rows[0].outputs["mask"].path)
+    reprocess(settings, "car", "red")
+    rows = bench.manifest().frames
+    assert [[flag.code for flag in row.flags] for row in rows] == [["hole"], [], []]
+    assert rows[0].box == (8, 4, 40, 28)
 
 
 @pytest.mark.parametrize(
