@@ -94,6 +94,13 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     ):
         _add(parser, name, float)
     parser.add_argument("--crop", type=int, nargs=2, default=Augmentation.crop, metavar=("H", "W"))
+    parser.add_argument(
+        "--augment",
+        type=augmentation_of,
+        default=Augmentation(long_side_px=OUR_LONG_SIDE_PX),
+        metavar="FIELD=VALUE,…",
+        help="a wilder or calmer booth than ours: light=0.5,scales=0.9:1.1,blur=0",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-note", default="", help="what the data is, and on which terms")
     return parser.parse_args()
@@ -107,6 +114,28 @@ def network_of(text: str) -> UNetConfig:
         return replace(OUR_NETWORK, **values)
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no network: {error}") from error
+
+
+def augmentation_of(text: str) -> Augmentation:
+    """Our augmentation with the fields that ``text`` names changed: ``scales=0.9:1.1,blur=0``."""
+    ours = Augmentation(long_side_px=OUR_LONG_SIDE_PX)
+    open_fields = {n: v for n, v in asdict(ours).items() if n not in ("crop", "long_side_px")}
+    changed: dict[str, Any] = {}
+    for field in text.split(","):
+        name, _, value = field.partition("=")
+        if name not in open_fields:
+            fields = ", ".join(open_fields)
+            raise argparse.ArgumentTypeError(f"{name!r} cannot be set; choose among {fields}")
+        count = 2 if isinstance(open_fields[name], tuple) else 1
+        try:
+            numbers = tuple(float(part) for part in value.split(":"))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != count:
+            form = "two numbers, LOW:HIGH" if count == 2 else "one number"
+            raise argparse.ArgumentTypeError(f"{name} takes {form}, not {value!r}")
+        changed[name] = numbers if count == 2 else numbers[0]
+    return replace(ours, **changed)
 
 
 def _add(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
@@ -233,7 +262,7 @@ def learn(
         measure_every=options.measure_every,
         workers=options.workers,
     )
-    augmentation = Augmentation(crop=tuple(options.crop), long_side_px=OUR_LONG_SIDE_PX)
+    augmentation = replace(options.augment, crop=tuple(options.crop))
     samples = Samples(
         split.training,
         augmentation,

@@ -44,6 +44,8 @@ class Augmentation:
     new_background: float = 0.2
     no_subject: float = 0.1
     """How often there is nothing before a new background."""
+    light: float = 1.0
+    """How far exposure, white balance and gamma may go; 0 leaves the picture's own."""
     grey: float = 0.04
     blur: float = 0.1
     noise: float = 0.15
@@ -61,7 +63,8 @@ class Augmentation:
             if chance(rng, self.no_subject):
                 mask = torch.zeros_like(mask)
             image = on_new_background(image, mask, rng)
-        image = exposure_and_white_balance(image, rng, grey=chance(rng, self.grey))
+        grey = chance(rng, self.grey)
+        image = exposure_and_white_balance(image, rng, grey=grey, strength=self.light)
         if chance(rng, self.blur):
             image = tv.gaussian_blur(image, [5, 5], [uniform(rng, 0.3, 1.2)])
         if chance(rng, self.noise):
@@ -188,12 +191,18 @@ def smooth_noise(size: torch.Size, cells: int, rng: Generator) -> Tensor:
     return F.interpolate(field, tuple(size), mode="bicubic", align_corners=False)[0]
 
 
-def exposure_and_white_balance(image: Tensor, rng: Generator, *, grey: bool) -> Tensor:
+def exposure_and_white_balance(
+    image: Tensor, rng: Generator, *, grey: bool, strength: float = 1.0
+) -> Tensor:
     """Another saturation, exposure, colour temperature and gamma; (3, H, W) uint8 RGB."""
-    image = tv.adjust_saturation(image, 0.0 if grey else uniform(rng, 0.6, 1.4))
-    gains = (1 + 0.06 * torch.randn(3, generator=rng)) * uniform(rng, 0.7, 1.4)
+
+    def drawn(low: float, high: float) -> float:
+        return 1 + strength * (uniform(rng, low, high) - 1)
+
+    image = tv.adjust_saturation(image, 0.0 if grey else drawn(0.6, 1.4))
+    gains = (1 + strength * 0.06 * torch.randn(3, generator=rng)) * drawn(0.7, 1.4)
     level = torch.arange(256)[:, None] / 255
-    curves = (level * gains).clamp(0, 1) ** uniform(rng, 0.75, 1.35)  # (256, 3)
+    curves = (level * gains).clamp(0, 1) ** drawn(0.75, 1.35)  # (256, 3)
     table = (curves * 255).round_().to(torch.uint8).numpy()
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return torch.from_numpy(cv2.LUT(pixels, table[None])).permute(2, 0, 1)

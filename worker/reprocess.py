@@ -126,6 +126,7 @@ def _alone(settings: Settings, shoot: str) -> Iterator[None]:
 
 
 def _manifest(edition: Manifest, rows: list[FrameRow], preset: Preset, started: str) -> Manifest:
+    rows = sorted(rows, key=lambda row: (row.angle, row.name))
     return edition.model_copy(
         update={
             "status": status_of(rows, preset.on_failed_frame),
@@ -133,6 +134,6 @@ def _manifest(edition: Manifest, rows: list[FrameRow], preset: Preset, started: 
             "program": version("cyclorama"),
             "started": started,
             "finished": now(),
-            "frames": with_turn_flags(sorted(rows, key=lambda row: (row.angle, row.name))),
+            "frames": with_turn_flags(rows, full_turn=preset.frames),
         }
     )

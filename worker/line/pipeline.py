@@ -196,7 +196,8 @@ class Line:
         preset: Preset,
         segmenter: Segmenter,
     ) -> Manifest:
-        rows = with_turn_flags(sorted(done.values(), key=lambda row: (row.angle, row.name)))
+        rows = sorted(done.values(), key=lambda row: (row.angle, row.name))
+        rows = with_turn_flags(rows, full_turn=preset.frames)
         return Manifest(
             shoot=message.shoot,
             status=status_of(rows, preset.on_failed_frame),

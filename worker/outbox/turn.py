@@ -1,97 +1,130 @@
-"""Flags of a frame that does not fit into its turn. Pure.
-
-On a turntable a car's outline changes smoothly from angle to angle, and from the other side it is
-about its own mirror image. A frame whose area, width or ground line fits neither its neighbours nor
-its opposite is odd. None of 88 real cars, of 16 angles each with hand-made masks, shows as much as
-the limits; so they find what is grossly wrong, and leave many smaller faults alone.
-"""
+"""Flags of frames that are odd among the others of their turn. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.outbox.manifest import Flag, FrameRow
+from worker.outbox.turntable import (
+    AREA,
+    GROUND,
+    MOST_ODD,
+    ODD_COST,
+    STRENGTHS,
+    WIDTH,
+    Bools,
+    Figure,
+    Floats,
+    covariance,
+    expected,
+    odd_ones,
+    phase_of,
+    places_in_turn,
+    surprise,
+)
 
-FEWEST = 8
-"""Frames below which nothing is expected of a turn."""
-LIMITS = {"odd-area": 0.18, "odd-width": 0.15, "odd-ground": 0.08}
-"""In parts of the median area and width, and of the car's height."""
-SENTENCES = {
-    "odd-area": "The car is {much} {larger} in area than the frames beside it let expect; "
-    "look for wall taken for car, or a missing part.",
-    "odd-width": "The car is {much} {wider} than the frames beside it let expect; "
-    "look at its left and right end.",
-    "odd-ground": "The car stands {much} of its height {lower} than in the frames beside it; "
-    "look at the tyres, and whether the camera was moved.",
-}
-_WORDS = {"larger": "smaller", "wider": "narrower", "lower": "higher"}
+_SAME_ASPECT = 0.01
+_STRONG_COST = 15.0
+"""What it costs to double the perspective, in -2 log likelihood."""
 
-Floats = NDArray[np.float64]
-
-
-def flags_of_turn(rows: Sequence[FrameRow]) -> dict[str, list[Flag]]:
-    """The flags by name of the frame; none where the frames are no whole, even turn of one size.
-
-    Only the oddest of frames that lie close together is flagged: it makes its neighbours look odd.
-    """
-    rows = sorted(rows, key=lambda row: row.angle)
-    if not _is_turn(rows):
-        return {}
-    box = np.array([row.box for row in rows], np.float64)  # (N, 4): left, top, right, bottom
-    width, height = box[:, 2] - box[:, 0], np.median(box[:, 3] - box[:, 1])
-    area = np.array([row.mask_area for row in rows], np.float64)
-    figures = {
-        "odd-area": area / np.median(area),
-        "odd-width": width / np.median(width),
-        "odd-ground": box[:, 3] / height,
-    }
-    found: dict[str, list[Flag]] = {}
-    for code, figure in figures.items():
-        for place, off in _odd(figure, LIMITS[code]):
-            found.setdefault(rows[place].name, []).append(_flag(code, off))
-    return found
+Code = Literal["odd-area", "odd-width", "odd-ground"]
 
 
-def with_turn_flags(rows: Sequence[FrameRow]) -> list[FrameRow]:
+def with_turn_flags(rows: Sequence[FrameRow], *, full_turn: int) -> list[FrameRow]:
     """``rows`` of one shoot, each with the flags that it deserves among the others."""
-    found = flags_of_turn(rows)
-    own = {row.name: [flag for flag in row.flags if flag.code not in LIMITS] for row in rows}
+    found = flags_of_turn(rows, full_turn=full_turn)
+    own = {
+        row.name: [flag for flag in row.flags if flag.code not in get_args(Code)] for row in rows
+    }
     return [
         row.model_copy(update={"flags": own[row.name] + found.get(row.name, [])}) for row in rows
     ]
 
 
-def _is_turn(rows: Sequence[FrameRow]) -> bool:
-    angles = [row.angle for row in rows]
-    return (
-        len(rows) >= FEWEST
-        and len(rows) % 2 == 0
-        and angles == list(range(angles[0], angles[0] + len(rows)))
-        and len({(row.width, row.height) for row in rows}) == 1
-        and all(row.box and row.mask_area for row in rows)
+def flags_of_turn(rows: Sequence[FrameRow], *, full_turn: int) -> dict[str, list[Flag]]:
+    """The flags of frames that are odd among the others, by name of the frame.
+
+    ``full_turn`` is how many frames make a turn. Frames without a car, or of another aspect than
+    the most, are not judged. Nothing is said where the angles are no regular turn, or so many
+    frames are odd that it is none.
+    """
+    seen = [row for row in rows if row.box and row.mask_area and row.width and row.height]
+    sizes = [(row.width or 1, row.height or 1) for row in seen]
+    usual = Counter(sizes).most_common(1)[0][0] if sizes else (1, 1)
+    judged = [row for row, size in zip(seen, sizes, strict=True) if _same_aspect(size, usual)]
+    places = places_in_turn([row.angle for row in judged], full_turn)
+    if places is None:
+        return {}
+    finer = usual[0] / np.array([row.width for row in judged])
+    height, figures = _figures(judged, finer)
+    phase, found = phase_of(figures["odd-width"][1], places), defaultdict(list)
+    for code, (figure, values) in figures.items():
+        odd, means = _judged(figure, values, places, phase)
+        for one in np.flatnonzero(odd):
+            off = values[one] - means[one]
+            value = off * height / finer[one] if code == "odd-ground" else off / means[one]
+            found[judged[one].name].append(_odd(code, float(value)))
+    return dict(found) if len(found) <= MOST_ODD * len(judged) else {}
+
+
+def _figures(
+    rows: Sequence[FrameRow], finer: Floats
+) -> tuple[float, dict[Code, tuple[Figure, Floats]]]:
+    """The car's height in px of the usual size, and what is judged, (N,) each; photos are
+    ``finer`` (N,) times smaller than usual."""
+    boxes = finer[:, None] * np.array([row.box for row in rows], np.float64)
+    area = np.array([row.mask_area for row in rows], np.float64)
+    width, ground = boxes[:, 2] - boxes[:, 0], boxes[:, 3]
+    height = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    return height, {
+        "odd-area": (AREA, area / np.median(area)),
+        "odd-width": (WIDTH, width / np.median(width)),
+        "odd-ground": (GROUND, (ground - np.median(ground)) / height),
+    }
+
+
+def _same_aspect(size: tuple[int, int], usual: tuple[int, int]) -> bool:
+    return abs(size[0] * usual[1] / (size[1] * usual[0]) - 1) < _SAME_ASPECT
+
+
+def _judged(figure: Figure, values: Floats, places: Floats, phase: float) -> tuple[Bools, Floats]:
+    """Which values are odd, and what the others let expect, (N,) each: by the perspective that
+    leaves the least to wonder about."""
+    tried = []
+    for strength in STRENGTHS:
+        spread = covariance(figure, places, phase, strength=strength)
+        odd = odd_ones(values, spread)
+        cost = surprise(values[~odd], spread[np.ix_(~odd, ~odd)]) + ODD_COST * float(odd.sum())
+        cost += _STRONG_COST * float(np.log2(strength))
+        tried.append((cost, odd, spread))
+    _, odd, spread = min(tried, key=lambda one: one[0])
+    return odd, expected(values, spread, ~odd)[0]
+
+
+def _odd(code: Code, value: float) -> Flag:
+    if code == "odd-ground":
+        where = "lower" if value > 0 else "higher"
+        sentence = (
+            f"The tyres stand {abs(value):.0f} px {where} than the other angles let expect; "
+            "look at the tyres and at the floor below them."
+        )
+        return Flag(code=code, value=round(value, 1), sentence=sentence)
+    kind = {
+        "odd-area": ("covers", "more", "less"),
+        "odd-width": ("is", "wider", "narrower"),
+    }
+    verb, more, less = kind[code]
+    look = (
+        "look for wall or floor that was taken for car"
+        if value > 0
+        else "look for a part of the car that is missing"
     )
-
-
-def _odd(figure: Floats, limit: float) -> list[tuple[int, float]]:
-    """Places in the turn whose figure (N,) fits nothing, each with how far it is off."""
-    one = np.roll(figure, 1) + np.roll(figure, -1)
-    two = np.roll(figure, 2) + np.roll(figure, -2)
-    opposite = np.roll(figure, figure.size // 2)
-    expected = np.stack([one / 2, (4 * one - two) / 6, opposite])  # (3, N)
-    off = figure - expected
-    least = off[np.abs(off).argmin(axis=0), np.arange(figure.size)]
-    size = np.abs(least)
-    return [
-        (int(place), float(least[place]))
-        for place in np.flatnonzero(size > limit)
-        if size[place] >= max(size[(place + step) % size.size] for step in (-2, -1, 1, 2))
-    ]
-
-
-def _flag(code: str, off: float) -> Flag:
-    words = {word: word if off > 0 else other for word, other in _WORDS.items()}
-    sentence = SENTENCES[code].format(much=f"{abs(off):.0%}", **words)
-    return Flag(code=code, value=round(off, 3), sentence=sentence)
+    sentence = (
+        f"The car {verb} {abs(value):.0%} {more if value > 0 else less} than the other angles "
+        f"let expect; {look}."
+    )
+    return Flag(code=code, value=round(value, 4), sentence=sentence)
