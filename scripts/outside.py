@@ -26,15 +26,13 @@ from unet_core.checkpoint import CheckpointError, read_card
 from unet_core.data import DataError, Picture, find_photos
 from unet_core.gallery import Gallery, on_grey, outlined
 from unet_core.images import ImageError, decode
-from unet_core.metrics import binary, distance_to, outline
+from unet_core.metrics import binary
 from unet_core.refine import refine
 from unet_core.segment import DeviceError, Segmenter, choose_device
 from unet_core.store import SHIPPED, ModelStore, Version
-from worker.outbox.quality import confidence, flags, mask_area
+from worker.outbox.quality import confidence, edge_certainty, flags, mask_area
 
 console = Console(stderr=True)
-
-EDGE_PX = 3
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Look:
     photo: str
     area: float
     confidence: float
-    edge_certainty: float | None
-    """Mean of |2p - 1| within 3 px of the edge, at the network's size; None without an edge."""
+    edge_certainty: float
+    """Mean of |2p - 1| within 3 px of the edge, at the network's size; 0 without an edge."""
     pieces: int
     verdict: str
 
@@ -102,12 +100,10 @@ def look_at(photo: Path, segmenter: Segmenter, gallery: Gallery | None) -> Look:
 
 def judged(name: str, small: Picture, mask: Picture) -> Look:
     """The look at ``mask`` (H, W) uint8, made from the network's own ``small`` (h, w) uint8."""
-    edge = distance_to(outline(binary(small))) <= EDGE_PX
-    certainty = float(np.abs(2 * (small[edge] / 255) - 1).mean()) if edge.any() else None
-    sure = confidence(small)
-    verdict = ", ".join(flag.code for flag in flags(mask, confidence=sure)) or "nothing to flag"
+    certainty = edge_certainty(small)
+    verdict = ", ".join(flag.code for flag in flags(mask, certainty=certainty)) or "nothing to flag"
     pieces = cv2.connectedComponents(binary(mask).astype(np.uint8))[0] - 1
-    return Look(name, mask_area(mask), sure, certainty, pieces, verdict)
+    return Look(name, mask_area(mask), confidence(small), certainty, pieces, verdict)
 
 
 def table(looks: Sequence[Look], name: str) -> Table:
@@ -115,8 +111,8 @@ def table(looks: Sequence[Look], name: str) -> Table:
     heads = ("photo", "area", "confidence", "edge certainty", "pieces", "verdict")
     found = Table(*(Column(head, overflow="fold") for head in heads), title=escape(name))
     for look in looks:
-        edge = "–" if look.edge_certainty is None else f"{look.edge_certainty:.3f}"
-        figures = (f"{look.area:.2%}", f"{look.confidence:.4f}", edge, str(look.pieces))
+        sure = f"{look.confidence:.4f}", f"{look.edge_certainty:.3f}"
+        figures = (f"{look.area:.2%}", *sure, str(look.pieces))
         found.add_row(escape(look.photo), *figures, escape(look.verdict))
     return found
 

@@ -121,7 +121,7 @@ def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
         update={
             "mask_area": round(mask_area(alpha), 5),
             "box": subject_box(alpha),
-            "flags": flags(alpha, confidence=row.confidence),
+            "flags": flags(alpha, certainty=row.edge_certainty),
         }
     )
 
@@ -155,7 +155,8 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
     if wardrobe.masks != staging.folder:
         stored = staging.write(mask.path, (wardrobe.masks / mask.path).read_bytes())
         if stored != mask:  # by hand: what was said of the network's mask no longer holds
-            row = judged(row.model_copy(update={"confidence": None}), alpha)
+            row = row.model_copy(update={"confidence": None, "edge_certainty": None})
+            row = judged(row, alpha)
         mask = stored
     dressed = dress(row, photo, alpha, look, watch)
     with watch.stage("write"):

@@ -22,7 +22,7 @@ from worker.line.dress import Look, dress, judged, mask_file
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
-from worker.outbox.quality import confidence
+from worker.outbox.quality import confidence, edge_certainty
 from worker.shoots import Frame, Source
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> Fra
         width=width,
         height=height,
         confidence=round(confidence(masked.mask), 5),
+        edge_certainty=round(edge_certainty(masked.mask), 4),
         batch=masked.batch,
     )
     row = judged(row, alpha)

@@ -89,6 +89,8 @@ class FrameRow(_Record):
     outside. None where nothing was found."""
     confidence: float | None = None
     """The Dice that the network itself expects of its mask, in [0, 1]."""
+    edge_certainty: float | None = None
+    """How sure the network was along the mask's edge, in [0, 1]."""
     flags: list[Flag] = []
     masked_by: Literal["network", "stored"] = "network"
     """``stored``: the pictures were made anew from a mask that was there already."""

@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_core.metrics import binary, distance_to, outline
 from worker.outbox.manifest import Flag
 
 NOTHING_BELOW_AREA = 0.005
-LOW_CONFIDENCE = 0.98
+LOW_CERTAINTY = 0.58
+"""Of the edge."""
+EDGE_PX = 3
 LARGE_PIECE = 0.02
 """Of the largest piece's area, from which another one is worth a look: no antenna or mirror that
 lies apart in the hand-made masks of 88 real cars is so large."""
@@ -34,9 +37,21 @@ def confidence(alpha: NDArray[np.uint8]) -> float:
     return 2 * agreed / (subject + chosen) if subject + chosen else 0.0
 
 
-def flags(alpha: NDArray[np.uint8], *, confidence: float | None) -> list[Flag]:
-    """The flags that one finished mask (H, W) uint8 deserves by itself, and by the confidence,
-    in [0, 1], of the network that made it (None: it was not made by one)."""
+def edge_certainty(mask: NDArray[np.uint8]) -> float:
+    """How sure the network is along the edge of its mask, in [0, 1]: the mean of ``|2 p - 1|``
+    within ``EDGE_PX`` of the outline.
+
+    ``mask`` is (h, w) uint8 of probabilities · 255, as the network gives it, before it is refined.
+    0.0 where it has no outline: nothing or everything is subject. A network that has seen such
+    pictures knows its edges to a pixel; on others it blurs them.
+    """
+    edge = distance_to(outline(binary(mask))) <= EDGE_PX
+    return float(np.abs(2 * (mask[edge] / 255) - 1).mean()) if edge.any() else 0.0
+
+
+def flags(alpha: NDArray[np.uint8], *, certainty: float | None) -> list[Flag]:
+    """The flags that one finished mask (H, W) uint8 deserves by itself, and by the
+    :func:`edge_certainty` of the network's own mask (None: it was not made by one)."""
     area = mask_area(alpha)
     if area < NOTHING_BELOW_AREA:
         return [
@@ -47,14 +62,9 @@ def flags(alpha: NDArray[np.uint8], *, confidence: float | None) -> list[Flag]:
             )
         ]
     found = []
-    if confidence is not None and confidence < LOW_CONFIDENCE:
-        found.append(
-            Flag(
-                code="low-confidence",
-                value=round(confidence, 4),
-                sentence="The network was unsure of this mask; look at its edge.",
-            )
-        )
+    if certainty is not None and certainty < LOW_CERTAINTY:
+        sentence = "The network was unsure where the car ends; look at all of the edge."
+        found.append(Flag(code="low-confidence", value=round(certainty, 4), sentence=sentence))
     found += _pieces_and_holes(alpha)
     borders = {"left": alpha[:, 0], "right": alpha[:, -1], "top": alpha[0], "bottom": alpha[-1]}
     if touched := [side for side, line in borders.items() if (line >= 128).any()]:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.outbox.quality import confidence, flags, mask_area
+from worker.outbox.quality import (
+    LOW_CERTAINTY,
+    confidence,
+    edge_certainty,
+    flags,
+    mask_area,
+)
 
 Mask = NDArray[np.uint8]
 
@@ -19,7 +26,7 @@ def car(value: int = 255) -> Mask:
 
 
 def codes(mask: Mask) -> list[str]:
-    return [flag.code for flag in flags(mask, confidence=confidence(mask))]
+    return [flag.code for flag in flags(mask, certainty=1.0)]
 
 
 def test_the_area_is_the_share_of_the_picture() -> None:
@@ -62,15 +69,40 @@ def test_an_empty_mask_is_flagged_and_nothing_else_is_said_of_it() -> None:
     assert codes(speck) == ["nothing-found"]
 
 
-def test_an_unsure_mask_is_flagged_with_its_confidence() -> None:
-    (flag,) = flags(car(), confidence=0.9)
-    assert (flag.code, flag.value) == ("low-confidence", 0.9)
+def test_an_unsure_edge_is_flagged_with_its_certainty() -> None:
+    (flag,) = flags(car(), certainty=LOW_CERTAINTY - 0.1)
+    assert (flag.code, flag.value) == ("low-confidence", pytest.approx(LOW_CERTAINTY - 0.1))
+    assert flags(car(), certainty=LOW_CERTAINTY) == []
+    assert flags(car(), certainty=None) == []
+
+
+def test_a_hard_edge_is_certain_and_a_soft_one_less_so() -> None:
+    hard = np.zeros((120, 120), np.uint8)
+    hard[40:80, 40:80] = 255
+    certainties = [
+        edge_certainty(np.asarray(cv2.GaussianBlur(hard, (0, 0), sigma), np.uint8))
+        for sigma in (0.5, 2, 5)
+    ]
+    assert edge_certainty(hard) == 1.0
+    assert certainties[0] > LOW_CERTAINTY > certainties[1] > certainties[2] > 0
+
+
+def test_only_what_is_near_the_outline_counts_for_its_certainty() -> None:
+    mask = np.zeros((120, 120), np.uint8)
+    mask[40:80, 40:80] = 255
+    mask[5:20, 5:20] = 120  # unsure, and far from the outline
+    assert edge_certainty(mask) == 1.0
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_a_mask_without_an_outline_is_not_certain_of_it(level: int) -> None:
+    assert edge_certainty(np.full((30, 40), level, np.uint8)) == 0.0
 
 
 def test_a_car_that_is_cut_off_is_flagged_with_the_sides() -> None:
     mask = car()
     mask[0, 15] = mask[20, -1] = 255
-    (flag,) = flags(mask, confidence=confidence(mask))
+    (flag,) = flags(mask, certainty=1.0)
     assert (flag.code, flag.value) == ("touches-border", 2.0)
     assert "right and the top" in flag.sentence
 
@@ -87,7 +119,7 @@ def test_a_car_that_is_cut_off_is_flagged_with_the_sides() -> None:
 def test_each_side_is_told_apart(side: str, place: tuple[slice | int, ...]) -> None:
     mask = car()
     mask[place] = 255
-    flag = next(f for f in flags(mask, confidence=1.0) if f.code == "touches-border")
+    flag = next(f for f in flags(mask, certainty=1.0) if f.code == "touches-border")
     assert f"at the {side} of" in flag.sentence
 
 

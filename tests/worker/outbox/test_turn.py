@@ -170,7 +170,7 @@ def real_turns() -> list[list[FrameRow]]:
     turns: dict[str, list[FrameRow]] = {}
     for pair in find_pairs(Path(REAL) / "carvana"):
         mask = read_mask(pair.mask)
-        assert not [f for f in flags(mask, confidence=None) if f.code != "touches-border"], pair
+        assert not [f for f in flags(mask, certainty=None) if f.code != "touches-border"], pair
         size = (mask.shape[1], mask.shape[0])
         seen = row(pair.angle, subject_box(mask), mask_area(mask), size)
         turns.setdefault(pair.car, []).append(seen)
