@@ -20,8 +20,10 @@ from unet_core.data import find_pairs
 from unet_core.evaluation import evaluate as measure_all
 from unet_core.evaluation import summary
 from unet_core.segment import Segmenter
+from unet_core.store import SHIPPED, ModelStore
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+OURS = ModelStore(SHIPPED).champion().name
 Run = Callable[..., int]
 
 
@@ -144,7 +146,7 @@ def test_all_measures_every_car_and_says_how_many_frames_flatter(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere is not in the Carvana layout"),
-        (["data"], "no car of data is on the holdout list of studio-3; --all measures"),
+        (["data"], f"no car of data is on the holdout list of {OURS}; --all measures"),
         (["data", "--checkpoint", "data"], "data is no checkpoint"),
         (["data", "--checkpoint", "good", "--checkpoint", "./good"], "given twice"),
         (["data", "--checkpoint", "good", "--cars", "a,z"], "data has no car 'z'"),

@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 
 from unet_core.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from unet_core.model import UNet
+from unet_core.store import SHIPPED, ModelStore
 from worker.cli import app
 from worker.errors import ModelError
 
 STORE = Path(".cyclorama/models")
+OURS = ModelStore(SHIPPED).champion().name
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def test_a_plain_file_is_taken_in_put_to_use_and_taken_back() -> None:
     assert "mine is the champion" in run("promote", "mine", "--reason", "a try")
     assert [row["version"] for row in read("list") if row["champion"]] == ["mine"]
     assert "* mine" in run()
-    assert "studio-3 is the champion again" in run("rollback")
+    assert f"{OURS} is the champion again" in run("rollback")
 
     there, back = read("history")
     assert (there["event"], there["champion"]["version"], there["reason"]) == (
@@ -57,7 +59,7 @@ def test_a_plain_file_is_taken_in_put_to_use_and_taken_back() -> None:
     )  # fmt: skip
     assert there["by"].startswith(f"{getpass.getuser()}@")
     assert (back["event"], back["previous"]["version"]) == ("rollback", "mine")
-    assert "rollback  studio-3 (before: mine)" in run("history")
+    assert f"rollback  {OURS} (before: mine)" in run("history")
 
 
 def test_the_card_of_an_imported_file_says_what_was_told() -> None:
@@ -80,14 +82,14 @@ def test_a_checkpoints_folder_is_taken_in_with_its_card() -> None:
     save_checkpoint(Path("usb/v7"), UNet(width=4, depth=1), Card(version="v7", long_side_px=96))
     assert "at most 96 px long" in run("import", "usb/v7")
     run("import", "usb/v7", "--name", "seven")
-    assert [row["version"] for row in read()] == ["seven", "studio-3", "v7"]
+    assert [row["version"] for row in read()] == ["seven", OURS, "v7"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["import", "nowhere.pth"], r"nowhere\.pth cannot be read.*give a \.pth file"),
-        (["import", "unet.pth", "--name", "studio-3"], "studio-3 is taken in .*another name"),
+        (["import", "unet.pth", "--name", OURS], f"{OURS} is taken in .*another name"),
         (["import", "unet.pth", "--name", "a/b"], "'a/b' cannot be the name"),
         (["import", "unet.pth", "--squash", "512"], "--squash 512 is no size.*512x512"),
         (["import", "unet.pth", "--squash", "9x9"], "--squash 9x9 is no size"),
@@ -95,10 +97,10 @@ def test_a_checkpoints_folder_is_taken_in_with_its_card() -> None:
         (["import", "unet.pth", "--fold", "2"], r"unet\.pth .*do not go with a fold of 2"),
         (["import", "."], r"no checkpoint: it has no card\.json"),
         (["import", ".", "--squash", "64x64"], "its card says how it sees.*Leave out"),
-        (["promote", "ghost"], "no checkpoint 'ghost'; at hand: studio-3"),
+        (["promote", "ghost"], f"no checkpoint 'ghost'; at hand: {OURS}"),
         (["rollback"], "no champion before the present one"),
         (["export", "ghost", "x.onnx"], "no checkpoint 'ghost'"),
-        (["export", "studio-3", "unet.pth"], r"unet\.pth is there already"),
+        (["export", OURS, "unet.pth"], r"unet\.pth is there already"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_leaves_the_store_as_it_was(
