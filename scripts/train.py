@@ -49,7 +49,7 @@ from unet_core.training import (
 )
 
 console = Console(stderr=True)
-VALIDATION_SHARE, VALIDATION_FRAMES = 0.06, 4
+VALIDATION_SHARE, VALIDATION_FRAMES = 0.06, 16
 
 
 @dataclass(frozen=True)
