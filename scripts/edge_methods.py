@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from unet_core.booth import Booth
 from unet_core.refine import refine
 from worker.finish.colours import clean_foreground
+from worker.finish.floor import real_shadow
 from worker.finish.presets import SoftShadow
 from worker.finish.shadow import soft_shadow
 
@@ -86,18 +87,13 @@ def colour_methods(library: ModuleType | None) -> Mapping[str, ColourMethod]:
 
 
 def light_methods() -> Mapping[str, LightMethod]:
-    """By name; the real shadow where this program can take it from a photo."""
-    methods: dict[str, LightMethod] = {
+    """By name."""
+    return {
         "none": lambda scene, mask: np.ones(mask.shape, np.float32),
         "soft": lambda scene, mask: soft_shadow(mask, SoftShadow(kind="soft")),
+        "real": lambda scene, mask: real_shadow(scene.image, mask),
+        "real, plate": lambda scene, mask: real_shadow(scene.image, mask, plate=scene.plate),
     }
-    try:
-        real = importlib.import_module("worker.finish.floor").real_shadow
-    except ImportError:
-        return methods
-    methods["real"] = lambda scene, mask: real(scene.image, mask)
-    methods["real, plate"] = lambda scene, mask: real(scene.image, mask, plate=scene.plate)
-    return methods
 
 
 def enlarged(mask: Picture, pixels: Picture) -> Picture:

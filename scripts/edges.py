@@ -24,13 +24,13 @@ from rich.progress import track
 from rich.table import Table
 
 from unet_core.booth import Booth
-from unet_core.checkpoint import CheckpointError, read_card
+from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, find_photos
 from unet_core.evaluation import cut_out
 from unet_core.gallery import Gallery
 from unet_core.images import ImageError, decode
 from unet_core.segment import DeviceError, Segmenter, choose_device
-from unet_core.store import SHIPPED, ModelStore, Version
+from unet_core.store import chosen_version
 
 console = Console(stderr=True)
 
@@ -55,10 +55,7 @@ def main() -> int:
     results: list[Found] = []
     unreadable = 0
     try:
-        version = ModelStore(SHIPPED).champion()
-        if options.checkpoint:
-            card = read_card(options.checkpoint)
-            version = Version(card.version, options.checkpoint, card.sha256)
+        version = chosen_version(options.checkpoint)
         segmenter = Segmenter.load(version, choose_device(options.device))
         for name, scene in scenes(options):
             small = segmenter.segment([segmenter.prepare(scene.image)])[0]

@@ -22,14 +22,14 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Column, Table
 
-from unet_core.checkpoint import CheckpointError, read_card
+from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Picture, find_photos
 from unet_core.gallery import Gallery, on_grey, outlined
 from unet_core.images import ImageError, decode
 from unet_core.metrics import binary
 from unet_core.refine import refine
 from unet_core.segment import DeviceError, Segmenter, choose_device
-from unet_core.store import SHIPPED, ModelStore, Version
+from unet_core.store import chosen_version
 from worker.outbox.quality import confidence, edge_certainty, flags, mask_area
 
 console = Console(stderr=True)
@@ -60,10 +60,7 @@ def main() -> int:
     gallery = Gallery(options.page, title="Photos from elsewhere") if options.page else None
     looks, unreadable = [], 0
     try:
-        version = ModelStore(SHIPPED).champion()
-        if options.checkpoint:
-            card = read_card(options.checkpoint)
-            version = Version(card.version, options.checkpoint, card.sha256)
+        version = chosen_version(options.checkpoint)
         segmenter = Segmenter.load(version, choose_device(options.device))
         photos = [photo for path in options.paths for photo in find_photos(path)]
     except (CheckpointError, DataError, DeviceError) as error:

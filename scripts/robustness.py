@@ -21,14 +21,14 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from unet_core.checkpoint import CheckpointError, read_card
+from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Picture, find_pairs, find_photos
 from unet_core.evaluation import cut_out
 from unet_core.gallery import Gallery, outlined
 from unet_core.images import ImageError, decode, read_mask
 from unet_core.robustness import Result, Row, by_change, try_changes
 from unet_core.segment import DeviceError, Segmenter, choose_device
-from unet_core.store import SHIPPED, ModelStore, Version
+from unet_core.store import chosen_version
 
 console = Console(stderr=True)
 
@@ -86,14 +86,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     return parser.parse_args()
-
-
-def chosen_version(folder: Path | None) -> Version:
-    """The checkpoint in ``folder``, or the shipped one."""
-    if folder is None:
-        return ModelStore(SHIPPED).champion()
-    card = read_card(folder)
-    return Version(card.version, folder, card.sha256)
 
 
 def chosen_frames(options: argparse.Namespace, unseen: set[str]) -> list[Frame]:

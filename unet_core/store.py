@@ -196,6 +196,15 @@ class ModelStore:
         return _folders(SHIPPED) | _folders(self.folder)
 
 
+def chosen_version(folder: Path | None) -> Version:
+    """The checkpoint in ``folder``, in a store or not; without one, the one that comes along.
+    Raises :class:`CheckpointError` when there is none."""
+    if folder is None:
+        return ModelStore(SHIPPED).champion()
+    card = read_card(folder)
+    return Version(card.version, folder, card.sha256)
+
+
 def _folders(root: Path) -> dict[str, Path]:
     """The checkpoint folders of ``root`` by name; those still being written are left out."""
     folders = (card.parent for card in root.glob("*/card.json"))
