@@ -1,13 +1,14 @@
 """From the network's mask to a mask of the picture's own full size.
 
-    mask ─ no veil, no specks ─ enlarged ─ steepened ─ edge solved from the photo ─ mask
+    mask ─ no veil, specks or fog ─ enlarged ─ steepened ─ edge solved from the photo ─ mask
 
 A soft mask knows its edge to a fraction of a pixel, and a cubic enlargement keeps it. Its ramp is
 wider than a camera's: a network is never quite sure, and a pixel of its own is several of the
 photo's. Steepened about one half it gets as narrow as an edge is, and the edge stays in its place.
 What is soft then, within a few pixels of the edge, is left to the photo (`matting`): thin parts get
-their own softness. Where the ramp is so wide that the network doubts where the edge is, its word
-stands: the photo would settle a doubt by whatever line comes its way.
+their own softness. Where the ramp is so wide that the network doubts where the edge is, the photo
+is not asked: it would settle a doubt by whatever line comes its way. There the network's word is
+taken a little more decided than it is, which lifts the fog beside mirrors and rails.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ Floats = NDArray[np.float32]
 
 VEIL = 8
 """Levels of 255 next to empty and to full that say nothing: a network is never quite sure."""
+FOG, THIN_PX = 40, 7
+"""Where a doubt is wider than an antenna, in pixels of the mask, so many levels next to empty and
+to full say nothing either: a smear beside a mirror looks worse than an edge out of place."""
 SPECK_SHARE = 0.01
 """A piece is a speck below this share of the largest one's area."""
 NEAR_SHARE = 0.02
@@ -40,9 +44,15 @@ REACH_PX = 2
 FINEST = 2
 """The photo is asked at this many times the mask's size, at most: beyond, the cost grows faster
 than what it tells."""
-_WITHOUT_VEIL = np.asarray(
-    np.clip((np.arange(256) - VEIL) * 255 / (255 - 2 * VEIL) + 0.5, 0, 255), np.uint8
-)
+
+
+def _without(levels: int) -> Picture:
+    """(256,): what each level becomes where so many next to empty and to full say nothing."""
+    steeper = (np.arange(256) - levels) * 255 / (255 - 2 * levels)
+    return np.asarray(np.clip(steeper + 0.5, 0, 255), np.uint8)
+
+
+_WITHOUT_VEIL, _WITHOUT_FOG = _without(VEIL), _without(FOG)
 
 
 def refine(mask: Picture, pixels: Picture) -> Picture:
@@ -50,7 +60,7 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
 
     Far from the edge the result is exactly 0 or 255: no veil of the old wall, paint untouched.
     """
-    mask = without_specks(_WITHOUT_VEIL[mask])
+    mask = without_fog(without_specks(_WITHOUT_VEIL[mask]))
     height, width = mask.shape
     full = pixels.shape[1::-1]
     if full[0] < width:  # the network saw more than the photo shows
@@ -76,7 +86,7 @@ def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Floats]:
     may be; and how well each edge is known, (height, width) in [0, 1]."""
     large = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     ramp_px = _ramps(mask)
-    known = np.clip((DOUBTFUL_PX - ramp_px) / (DOUBTFUL_PX - CLEAR_PX), 0, 1)
+    known = _known(ramp_px)
     # A sharp edge is sampled 2 pixels wide; enlarged, less of that is true.
     narrow_px = 1 + mask.shape[1] / size[0]
     gain = 1 + np.maximum(ramp_px / narrow_px - 1, 0) * known
@@ -90,6 +100,11 @@ def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Floats]:
     return large, known
 
 
+def _known(ramp_px: Floats) -> Floats:
+    """From 0 (doubt) to 1 (clear) for edges whose ramps are so wide."""
+    return np.asarray(np.clip((DOUBTFUL_PX - ramp_px) / (DOUBTFUL_PX - CLEAR_PX), 0, 1), np.float32)
+
+
 def _ramps(mask: Picture) -> Floats:
     """How wide the ramp of the nearest edge of ``mask`` (h, w) uint8 is, from empty to full in
     its pixels, (h, w); ``2 * DOUBTFUL_PX`` at most, and where there is none."""
@@ -97,6 +112,18 @@ def _ramps(mask: Picture) -> Floats:
     # The steepest place of a ramp tells its width to the pixels beside it.
     slope = cv2.dilate(cv2.magnitude(*slopes), np.ones((5, 5), np.uint8))
     return np.asarray(1 / np.maximum(slope, 1 / (2 * DOUBTFUL_PX)), np.float32)
+
+
+def without_fog(mask: Picture) -> Picture:
+    """The mask (h, w) uint8, more decided where it is in doubt all around; thin parts stay as
+    faint as they are, and so do edges that the network knows."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN_PX, THIN_PX))
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)
+    cleared = cv2.subtract(mask, cv2.subtract(wide, _WITHOUT_FOG[wide]))
+    wide = cv2.morphologyEx(cleared, cv2.MORPH_CLOSE, disc)
+    cleared = cv2.add(cleared, cv2.subtract(_WITHOUT_FOG[wide], wide))
+    known = _known(_ramps(mask))
+    return np.asarray(cv2.blendLinear(mask, cleared, known, 1 - known), np.uint8)
 
 
 def without_specks(mask: Picture) -> Picture:
