@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from unet_core.checkpoint import Card, sync
+from unet_core.fusion import fuse_batch_norm
 from unet_core.model import UNet
-from unet_core.segment import fuse_batch_norm
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-3

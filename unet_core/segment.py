@@ -5,17 +5,16 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
+from unet_core.fusion import fuse_activations, fuse_batch_norm
 from unet_core.model import UNet
 from unet_core.store import Version
 
@@ -53,9 +52,11 @@ class Segmenter:
 
     def __init__(self, network: UNet, card: Card, device: torch.device) -> None:
         self.card, self.device = card, device
-        fused = fuse_batch_norm(network)
-        self._network = fused.to(device).to(memory_format=torch.channels_last)
         self._dtype = inference_dtype(device)
+        fused = fuse_batch_norm(network)
+        if device.type == "cpu":
+            fused = fuse_activations(fused, self._dtype)
+        self._network = fused.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
     def load(cls, version: Version, device: torch.device) -> Segmenter:
@@ -108,25 +109,3 @@ def cpu_has_bfloat16() -> bool:
     capability = torch.backends.cpu.get_cpu_capability()
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return capability.startswith("AVX512") and bool(probe and probe())
-
-
-def fuse_batch_norm(network: UNet) -> nn.Module:
-    """A copy in which each batch norm is folded into the convolution before it."""
-    fused = copy.deepcopy(network).eval()
-    for module in list(fused.modules()):
-        for name, layers in module.named_children():
-            if isinstance(layers, nn.Sequential):
-                setattr(module, name, _fused(layers))
-    return fused
-
-
-def _fused(layers: nn.Sequential) -> nn.Sequential:
-    kept: list[nn.Module] = []
-    for layer in layers:
-        if isinstance(layer, nn.BatchNorm2d):
-            before = kept.pop()
-            assert isinstance(before, nn.Conv2d)
-            kept.append(fuse_conv_bn_eval(before, layer))
-        else:
-            kept.append(layer)
-    return nn.Sequential(*kept)

@@ -11,8 +11,8 @@ import torch
 
 from unet_core.booth import Booth
 from unet_core.encoder import DEEPEST_CHANNELS, SKIP_CHANNELS, EfficientNetLite0, EncoderError
+from unet_core.fusion import fuse_batch_norm
 from unet_core.model import UNet, UNetConfig
-from unet_core.segment import fuse_batch_norm
 from unet_core.training import OUR_NETWORK
 
 

@@ -17,7 +17,6 @@ from unet_core.segment import (
     DeviceError,
     Segmenter,
     choose_device,
-    fuse_batch_norm,
     inference_dtype,
 )
 from unet_core.store import Version
@@ -57,26 +56,6 @@ def stored(tmp_path: Path, **shape: Any) -> Version:
     network = UNet(**({"width": 4, "depth": 2} | shape))
     card = save_checkpoint(tmp_path / "v1", network, Card(version="v1", long_side_px=64))
     return Version("v1", tmp_path / "v1", card.sha256)
-
-
-@pytest.mark.parametrize("fold", [1, 2])
-@torch.no_grad()
-def test_fusing_batch_norm_changes_no_output_and_leaves_the_network_alone(fold: int) -> None:
-    network, x = trained_looking(norm="batch", fold=fold), torch.rand(2, 3, 40, 56)
-    before = network(x)
-    fused = fuse_batch_norm(network)
-
-    torch.testing.assert_close(fused(x), before, atol=1e-4, rtol=1e-4)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
-    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 10
-    assert torch.equal(network(x), before)
-
-
-@torch.no_grad()
-def test_a_network_without_batch_norm_is_fused_to_itself() -> None:
-    network, x = trained_looking(), torch.rand(1, 3, 32, 32)
-
-    assert torch.equal(fuse_batch_norm(network)(x), network(x))
 
 
 def test_a_batch_gives_what_its_pictures_give_one_by_one() -> None:
