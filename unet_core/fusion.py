@@ -37,7 +37,7 @@ def can_fuse_activations() -> bool:
     """Whether PyTorch was built with oneDNN for this processor and has the operator, which is the
     one that ``torch.compile`` writes."""
     return (
-        torch.backends.mkldnn.is_available()
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.cpu.get_cpu_capability().startswith("AVX")
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     )
@@ -96,7 +96,7 @@ def _without_activations(layers: Layers, dtype: torch.dtype) -> Layers:
         highest = {nn.ReLU: None, nn.ReLU6: 6.0}.get(type(layer), -1.0)
         before = kept[-1] if kept else None
         if highest != -1.0 and isinstance(before, nn.Conv2d) and before.padding_mode == "zeros":
-            kept.append(ActivatedConv2d(kept.pop(), dtype, highest=highest))
+            kept[-1] = ActivatedConv2d(before, dtype, highest=highest)
         else:
             kept.append(layer)
     return kept

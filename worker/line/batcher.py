@@ -1,6 +1,8 @@
 """The micro-batcher: frames of every job at work meet here on their way through the network.
 
-No timer is needed to fill a batch: while the device works on one, the next collects.
+No timer is needed to fill a batch: while the device works on one, the next collects. A GPU has one
+lane and large batches. A processor gains nothing from batches and loses by sharing one picture
+among its cores: there each core has a lane, and works on its own picture.
 """
 
 from __future__ import annotations
@@ -49,9 +51,10 @@ class _Waiting:
 
 
 class Batcher:
-    """One thread that feeds the device; :meth:`submit` may be called from any thread."""
+    """Threads that feed the device; :meth:`submit` may be called from any thread."""
 
-    def __init__(self, *, size: int) -> None:
+    def __init__(self, *, size: int, lanes: int = 1) -> None:
+        """At most ``size`` pictures in a batch; ``lanes`` batches at once."""
         self.size = size
         self.sizes: Counter[int] = Counter()
         """How many batches of each size went through."""
@@ -59,8 +62,12 @@ class Batcher:
         self._changed = threading.Condition()
         self._closed = False
         self._numbers = itertools.count(1)
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
-        self._thread.start()
+        self._lanes = [
+            threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
+            for number in range(1, lanes + 1)
+        ]
+        for lane in self._lanes:
+            lane.start()
 
     def submit(self, network: Network, picture: Picture, *, job: str) -> Future[Masked]:
         """Queues a picture; the future gives its mask, or the error that the picture caused."""
@@ -73,17 +80,16 @@ class Batcher:
         return waiting.result
 
     def close(self) -> None:
-        """Finishes what waits and ends the thread."""
+        """Finishes what waits and ends the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for lane in self._lanes:
+            lane.join()
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            number = next(self._numbers)
-            self.sizes[len(batch)] += 1
-            self._serve(batch, number)
+            self._serve(batch, next(self._numbers))
 
     def _next_batch(self) -> list[_Waiting]:
         """The oldest picture that waits and the next ones that fit it; empty when closed."""
@@ -95,6 +101,7 @@ class Batcher:
             batch = [w for w in self._waiting if w.fits(first)][: self.size]
             taken = set(map(id, batch))
             self._waiting = deque(w for w in self._waiting if id(w) not in taken)
+            self.sizes[len(batch)] += 1
             return batch
 
     def _serve(self, batch: list[_Waiting], number: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 
+import cv2
 import torch
 from redis import Redis
 from redis.exceptions import RedisError
@@ -38,9 +40,9 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     redis = connect(broker_url)
     slot = load_slot(settings)
     device = slot.current.device
-    batch = settings.batch or default_batch(device)
-    in_flight = settings.frames_in_flight or 2 * batch + min(4, usable_cores())
-    batcher = Batcher(size=batch)
+    share_cores(device)
+    shape = line_shape(settings, device, cores=usable_cores())
+    batcher = Batcher(size=shape.batch, lanes=shape.lanes)
     line = Line(
         places,
         Leases(redis, seconds=settings.lease_seconds),
@@ -49,7 +51,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
         LineOptions(
             preset=settings.preset,
             presets=settings.presets,
-            frames_per_job=max(1, in_flight // settings.jobs),
+            frames_per_job=max(1, shape.in_flight // settings.jobs),
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),
         ),
@@ -84,9 +86,33 @@ def load_device(settings: Settings) -> torch.device:
         raise ModelError(str(error)) from error
 
 
-def default_batch(device: torch.device) -> int:
-    """Pictures in a batch: a GPU gains from many, a CPU only from not waiting."""
-    return 16 if device.type == "cuda" else 4
+@dataclass(frozen=True)
+class LineShape:
+    """How much of what goes on at once in one worker."""
+
+    batch: int
+    """Pictures that go through the network together, at most."""
+    lanes: int
+    """Batches at once."""
+    in_flight: int
+    """Frames in memory."""
+
+
+def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineShape:
+    """What suits the device, unless the settings say otherwise."""
+    usual = {"cuda": 16, "cpu": 1}.get(device.type, 4)
+    batch = settings.batch or usual
+    lanes = cores if device.type == "cpu" else 1
+    in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
+    return LineShape(batch, lanes, in_flight)
+
+
+def share_cores(device: torch.device) -> None:
+    """Tells OpenCV, and PyTorch on the CPU, to use one thread for one picture, in the whole
+    process: every frame has a thread of its own, and more would get into each other's way."""
+    cv2.setNumThreads(1)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
 
 
 def _beat(

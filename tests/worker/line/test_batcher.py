@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -138,3 +139,20 @@ def test_close_finishes_what_waits_and_takes_nothing_more() -> None:
     assert [int(future.result(0).mask[0, 0]) for future in futures] == [1, 2, 3]
     with pytest.raises(RuntimeError, match="closed"):
         batcher.submit(network, picture(4), job="car")
+
+
+def test_every_lane_has_a_batch_in_work_and_close_ends_them_all() -> None:
+    batcher, network = Batcher(size=1, lanes=3), GatedNetwork(is_open=False)
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(1, 6)]
+    for _ in range(1000):
+        if len(network.batches) == 3:
+            break
+        time.sleep(0.01)
+    in_work = len(network.batches)
+    network.gate.set()
+
+    assert in_work == 3
+    assert [int(future.result(10).mask[0, 0]) for future in futures] == [1, 2, 3, 4, 5]
+    assert len({future.result().batch.number for future in futures}) == 5
+    batcher.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane-")]

@@ -1,0 +1,34 @@
+"""How much of what a worker does at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from worker.line.service import line_shape
+from worker.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "shape"),
+    [
+        ("cpu", 2, (1, 2, 6)),
+        ("cpu", 32, (1, 32, 38)),
+        ("cuda", 16, (16, 1, 37)),
+        ("mps", 8, (4, 1, 13)),
+    ],
+)
+def test_a_processor_works_on_a_picture_a_core_and_a_gpu_on_one_large_batch(
+    device: str, cores: int, shape: tuple[int, int, int]
+) -> None:
+    found = line_shape(Settings(), torch.device(device), cores=cores)
+
+    assert (found.batch, found.lanes, found.in_flight) == shape
+
+
+def test_the_studio_may_say_otherwise() -> None:
+    settings = Settings(batch=8, frames_in_flight=5)
+
+    found = line_shape(settings, torch.device("cpu"), cores=4)
+
+    assert (found.batch, found.lanes, found.in_flight) == (8, 4, 5)
