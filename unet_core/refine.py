@@ -21,6 +21,7 @@ from unet_core.matting import solve_alpha
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Places = NDArray[np.intp]
 
 
 VEIL = 8
@@ -60,7 +61,7 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
 
     Far from the edge the result is exactly 0 or 255: no veil of the old wall, paint untouched.
     """
-    mask = without_fog(without_specks(_WITHOUT_VEIL[mask]))
+    mask = _cleared(_WITHOUT_VEIL[mask])
     height, width = mask.shape
     full = pixels.shape[1::-1]
     if full[0] < width:  # the network saw more than the photo shows
@@ -74,30 +75,50 @@ def refine(mask: Picture, pixels: Picture) -> Picture:
 
 def _solved(mask: Picture, photo: Picture) -> Picture:
     """``mask`` (h, w) uint8 at the size of ``photo`` (H, W, 3) uint8, its known edge solved."""
-    large, known = _enlarged(mask, photo.shape[1::-1])
-    large = _WITHOUT_VEIL[large]
+    large, soft, known = _enlarged(mask, photo.shape[1::-1])
+    asked = np.zeros(large.shape, np.bool_)
+    asked.reshape(-1)[soft] = known > KNOWN
+    car = _around(large, REACH_PX + 1)
+    part = _WITHOUT_VEIL[large[car]]
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * REACH_PX + 1,) * 2)
-    edge = cv2.morphologyEx(cv2.inRange(large, 128, 255), cv2.MORPH_GRADIENT, disc) > 0
-    return solve_alpha(large, photo, edge & (known > KNOWN))
+    edge = cv2.morphologyEx(cv2.inRange(part, 128, 255), cv2.MORPH_GRADIENT, disc) > 0
+    large[car] = solve_alpha(part, photo[car], edge & asked[car])
+    return large
 
 
-def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Floats]:
+def _cleared(mask: Picture) -> Picture:
+    """``mask`` (h, w) uint8, changed in place: without specks and fog."""
+    car = _around(mask, THIN_PX)
+    mask[car] = without_fog(without_specks(mask[car]))
+    return mask
+
+
+def _around(mask: Picture, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of what is not empty in a mask, with a margin in pixels."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return (
+        slice(max(0, top - margin), top + height + margin),
+        slice(max(0, left - margin), left + width + margin),
+    )
+
+
+def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Places, Floats]:
     """``mask`` (h, w) uint8 at ``size`` (width, height), no smaller, its ramps as narrow as they
-    may be; and how well each edge is known, (height, width) in [0, 1]."""
+    may be; where it is soft, (N,) flat indices, and how well the edge is known there, (N,) in
+    [0, 1]."""
     large = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     ramp_px = _ramps(mask)
     known = _known(ramp_px)
     # A sharp edge is sampled 2 pixels wide; enlarged, less of that is true.
     narrow_px = 1 + mask.shape[1] / size[0]
-    gain = 1 + np.maximum(ramp_px / narrow_px - 1, 0) * known
-    gain, known = (
-        np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for each in (cv2.blur(gain, (5, 5)), known)
-    )
-    place = np.flatnonzero(cv2.inRange(large, 1, 254))  # (N,): the edge alone
-    steep = (large.reshape(-1)[place] - np.float32(127.5)) * gain.reshape(-1)[place]
-    large.reshape(-1)[place] = np.rint(np.clip(steep + np.float32(127.5), 0, 255)).astype(np.uint8)
-    return large, known
+    gain = cv2.blur(1 + np.maximum(ramp_px / narrow_px - 1, 0) * known, (5, 5))
+    soft = np.flatnonzero(cv2.inRange(large, 1, 254))
+    y, x = np.divmod(soft, size[0])
+    below = (y * mask.shape[0] // size[1]) * mask.shape[1] + x * mask.shape[1] // size[0]
+    level = large.reshape(-1)[soft] - np.float32(127.5)
+    steep = level * gain.reshape(-1)[below] + np.float32(127.5)
+    large.reshape(-1)[soft] = np.rint(np.clip(steep, 0, 255)).astype(np.uint8)
+    return large, soft, known.reshape(-1)[below]
 
 
 def _known(ramp_px: Floats) -> Floats:
