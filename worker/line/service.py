@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 
-import cv2
 import torch
 from redis import Redis
 from redis.exceptions import RedisError
@@ -19,6 +17,7 @@ from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
+from worker.line.shape import line_shape, share_cores
 from worker.line.tasks import serve
 from worker.outbox.places import Places
 from worker.queue.app import connect, make_app
@@ -34,17 +33,37 @@ def run_worker(settings: Settings, broker_url: str) -> int:
 
     Raises :class:`CycloramaError` when it cannot start.
     """
-    places = Places(settings.inbox, settings.outbox)
-    places.check()
+    Places(settings.inbox, settings.outbox).check()
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
+    line, slot, batcher = make_line(settings, redis)
+    stop = threading.Event()
+    signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
+    signs.start()
+    follow = threading.Thread(
+        target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
+    )
+    follow.start()
+    current = slot.current
+    log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, current.card.version)
+    try:
+        return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+    finally:
+        stop.set()
+        follow.join()
+        signs.join()
+        batcher.close()
+
+
+def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batcher]:
+    """The line with the champion on the chosen device; raises :class:`ModelError`."""
     slot = load_slot(settings)
     device = slot.current.device
     share_cores(device)
     shape = line_shape(settings, device, cores=usable_cores())
     batcher = Batcher(size=shape.batch, lanes=shape.lanes)
     line = Line(
-        places,
+        Places(settings.inbox, settings.outbox),
         Leases(redis, seconds=settings.lease_seconds),
         slot,
         batcher,
@@ -56,21 +75,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
             worker=worker_name(),
         ),
     )
-    stop = threading.Event()
-    signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
-    signs.start()
-    follow = threading.Thread(
-        target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
-    )
-    follow.start()
-    log.info("worker %s: %s, checkpoint %s", worker_name(), device, slot.current.card.version)
-    try:
-        return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
-    finally:
-        stop.set()
-        follow.join()
-        signs.join()
-        batcher.close()
+    return line, slot, batcher
 
 
 def load_slot(settings: Settings) -> ModelSlot:
@@ -84,35 +89,6 @@ def load_device(settings: Settings) -> torch.device:
         return choose_device(settings.device)
     except DeviceError as error:
         raise ModelError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class LineShape:
-    """How much of what goes on at once in one worker."""
-
-    batch: int
-    """Pictures that go through the network together, at most."""
-    lanes: int
-    """Batches at once."""
-    in_flight: int
-    """Frames in memory."""
-
-
-def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineShape:
-    """What suits the device, unless the settings say otherwise."""
-    usual = {"cuda": 16, "cpu": 1}.get(device.type, 4)
-    batch = settings.batch or usual
-    lanes = cores if device.type == "cpu" else 1
-    in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
-    return LineShape(batch, lanes, in_flight)
-
-
-def share_cores(device: torch.device) -> None:
-    """Tells OpenCV, and PyTorch on the CPU, to use one thread for one picture, in the whole
-    process: every frame has a thread of its own, and more would get into each other's way."""
-    cv2.setNumThreads(1)
-    if device.type == "cpu":
-        torch.set_num_threads(1)
 
 
 def _beat(

@@ -23,13 +23,13 @@ LARGE_HOLE = 0.025
 
 def mask_area(alpha: NDArray[np.uint8]) -> float:
     """Share of the picture that is subject, in [0, 1]; ``alpha`` is (H, W) uint8."""
-    return float(alpha.mean(dtype=np.float64)) / 255
+    return cv2.mean(alpha)[0] / 255
 
 
 def confidence(alpha: NDArray[np.uint8]) -> float:
     """The Dice, in [0, 1], that a mask (H, W) of probabilities · 255 would have on average if
     each pixel were subject with just its probability; 0.0 for an empty mask."""
-    histogram = np.bincount(alpha.ravel(), minlength=256)
+    histogram = cv2.calcHist([alpha], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     probability = np.arange(256) / 255
     taken = probability >= 0.5
     subject = float((histogram * probability).sum())
@@ -46,6 +46,11 @@ def edge_certainty(mask: NDArray[np.uint8]) -> float:
     0.0 where it has no outline: nothing or everything is subject. A network that has seen such
     pictures knows its edges to a pixel; on others it blurs them.
     """
+    left, top, width, height = cv2.boundingRect(binary(mask).view(np.uint8))
+    margin = EDGE_PX + 1
+    mask = mask[
+        max(0, top - margin) : top + height + margin, max(0, left - margin) : left + width + margin
+    ]
     edge = distance_to(outline(binary(mask))) <= EDGE_PX
     return float(np.abs(2 * (mask[edge] / 255) - 1).mean()) if edge.any() else 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.line.service import line_shape
+from worker.line.shape import line_shape
 from worker.settings import Settings
 
 

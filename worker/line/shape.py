@@ -1,0 +1,39 @@
+"""How much of what a worker does at once, by its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import torch
+
+from worker.settings import Settings
+
+
+@dataclass(frozen=True)
+class LineShape:
+    """How much of what goes on at once in one worker."""
+
+    batch: int
+    """Pictures that go through the network together, at most."""
+    lanes: int
+    """Batches at once."""
+    in_flight: int
+    """Frames in memory."""
+
+
+def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineShape:
+    """What suits the device, unless the settings say otherwise."""
+    usual = {"cuda": 16, "cpu": 1}.get(device.type, 4)
+    batch = settings.batch or usual
+    lanes = cores if device.type == "cpu" else 1
+    in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
+    return LineShape(batch, lanes, in_flight)
+
+
+def share_cores(device: torch.device) -> None:
+    """Tells OpenCV, and PyTorch on the CPU, to use one thread for one picture, in the whole
+    process: every frame has a thread of its own, and more would get into each other's way."""
+    cv2.setNumThreads(1)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
