@@ -1,8 +1,9 @@
-"""Measures how long the network takes for a photo, beside the tutorial's network.
+"""Measures the line against what bounds it and against what a studio would use instead.
 
-    scripts/bench [--photo FILE] [--repeats N] [--device NAME] [--json]
+    scripts/bench [--photos FOLDER] [--quick] [--workers N…] [--picture FILE] [--json]
 
-Both take turns in one run, after a warm-up. The last line is JSON; with --json it is the only one.
+All take turns in one run, after a warm-up, so that what disturbs the machine disturbs all alike.
+The last line is JSON; with --json it is the only one.
 """
 
 from __future__ import annotations
@@ -12,124 +13,254 @@ import json
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from bench_frames import Frames, given, rendered
+from bench_line import InProcess, ThroughCelery, redis_server
+from bench_others import NaiveLoop, Rembg, tutorial
+from bench_report import show, write_picture
+from bench_stages import PRESET, measure_stages
 from rich.console import Console
-from rich.table import Table
 
-from unet_core.booth import Booth
 from unet_core.checkpoint import CheckpointError
+from unet_core.cores import usable_cores
 from unet_core.images import ImageError, decode
-from unet_core.model import UNet
+from unet_core.plots import PlotError
 from unet_core.refine import refine
 from unet_core.segment import DeviceError, Segmenter, choose_device, inference_dtype
 from unet_core.store import SHIPPED, ModelStore
+from worker.errors import CycloramaError
+from worker.queue.app import connect
+from worker.settings import read_settings
 
-Picture = NDArray[np.uint8]
-Stage = Callable[[], object]
 err = Console(stderr=True)
-
-PHOTO_PX = (1918, 1280)
-TUTORIAL_PX = (512, 512)
+SIZES = ((1918, 1280), (6000, 4000))
+NAIVE_FRAMES = 4
+"""So many are enough for what does the same with each photo, one after the other."""
 
 
 def main() -> int:
-    """Exit code 0: measured; 2: wrong usage."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--photo", type=Path, help="default: a rendered one of 1918×1280")
-    parser.add_argument(
-        "--repeats", type=int, default=7, help="measured rounds, after one unmeasured"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--tutorial-width", type=int, default=64, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
+    """Exit code 0: measured; 2: wrong usage, or the line does not run here."""
+    parser = _parser()
     options = parser.parse_args()
-    if options.repeats < 1:
-        parser.error("--repeats must be 1 or more")
+    if options.repeats < 1 or options.frames < 1 or min(options.workers, default=1) < 1:
+        parser.error("--repeats, --frames and --workers must be 1 or more")
     try:
-        device = choose_device(options.device)
-        segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), device)
-        photo = decode(options.photo).srgb() if options.photo else rendered_photo()
-    except (CheckpointError, DeviceError, ImageError) as error:
+        report = _measured(options)
+        if options.picture:
+            write_picture(report, options.picture)
+    except (CycloramaError, CheckpointError, DeviceError, ImageError, PlotError, OSError) as error:
         err.print(str(error), style="red", markup=False)
         return 2
-    height, width = photo.shape[:2]
-    stages = {
-        "ours": lambda: ours(segmenter, photo),
-        "tutorial": tutorial(photo, device, width=options.tutorial_width),
-    }
-    figures = {name: spread(times) for name, times in measure(stages, options.repeats).items()}
-    report = {
-        **machine(device),
-        "checkpoint": segmenter.card.version,
-        "photo": f"{width}x{height}",
-        "repeats": options.repeats,
-        "milliseconds": figures,
-        "tutorial_over_ours": round(figures["tutorial"]["median"] / figures["ours"]["median"], 2),
-    }
     if not options.json:
         show(report)
     print(json.dumps(report))
     return 0
 
 
-def rendered_photo() -> Picture:
-    """(1280, 1918, 3) uint8 sRGB: a car in its booth; rendered at half the size, for speed."""
-    width, height = PHOTO_PX
-    err.print("rendering a photo …")
-    frame = Booth(seed=15, width=width // 2, height=height // 2, samples=4).render(3)
-    return np.asarray(cv2.resize(frame.image, PHOTO_PX, interpolation=cv2.INTER_CUBIC), np.uint8)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="default: rendered ones, of two sizes"
+    )
+    parser.add_argument("--frames", type=int, default=96, help="through the line in each round")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="measured rounds, after one unmeasured"
+    )
+    parser.add_argument("--quick", action="store_true", help="about five minutes")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--workers", type=int, nargs="*", default=[], metavar="N", help="so many processes, too"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="stages and lines as a PNG")
+    parser.add_argument("--tutorial-width", type=int, default=64, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
+    return parser
 
 
-def ours(segmenter: Segmenter, photo: Picture) -> Picture:
-    """(H, W, 3) uint8 → mask (H, W) uint8, by the path that a photo takes on the line."""
-    (mask,) = segmenter.segment([segmenter.prepare(photo)])
-    return refine(mask, photo)
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    device = choose_device(options.device)
+    count, repeats = options.frames, options.repeats
+    if options.quick:
+        count, repeats = min(count, 48), min(repeats, 2)
+    with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as folder:
+        root = Path(folder)
+        if options.photos:
+            sets = [given(root / "inbox", options.photos, count)]
+        else:
+            err.print("rendering photos …")
+            large = max(4, count // 6)  # ten times the pixels
+            sets = [
+                rendered(root / f"inbox-{width}", (width, height), frames)
+                for (width, height), frames in zip(SIZES, (count, large), strict=True)
+            ]
+        network = _network(sets[0], device, repeats=max(3, repeats), width=options.tutorial_width)
+        found = [_size(frames, root, device, repeats, options) for frames in sets]
+        scaling = _scaling(sets[0], root, options)
+    first = found[0]
+    return {
+        **machine(device),
+        **{name: first[name] for name in ("frames_per_second", "peak_rss_mb")},
+        **{name: first[name] for name in first if "_over_" in name},
+        "network": network,
+        "sizes": found,
+        "workers": scaling,
+    }
 
 
-def tutorial(photo: Picture, device: torch.device, *, width: int) -> Stage:
-    """The tutorial's network as it is used there: the photo squashed to 512×512, float32, one at
-    a time, cut at one half. Its weights are random: the time does not depend on them."""
-    network = UNet(3, 1, width=width).eval().to(device)
+def _network(frames: Frames, device: torch.device, *, repeats: int, width: int) -> dict[str, Any]:
+    """A photo to its full-size mask beside the tutorial's network on the same photo squashed."""
+    photo = decode(frames.paths[0]).srgb()
+    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), device)
 
-    @torch.inference_mode()
-    def cut_out() -> Picture:
-        small = cv2.resize(photo, TUTORIAL_PX, interpolation=cv2.INTER_AREA)
-        x = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
-        mask: Picture = (network(x) > 0).to(torch.uint8)[0, 0].cpu().numpy()  # (512, 512)
-        return mask
+    def ours() -> object:
+        (mask,) = segmenter.segment([segmenter.prepare(photo)])
+        return refine(mask, photo)
 
-    return cut_out
+    runs = {"ours": ours, "tutorial": tutorial(photo, device, width=width)}
+    times = in_turns({name: _timed(run) for name, run in runs.items()}, repeats)
+    figures = {name: spread([1000 * second for second in times[name]]) for name in runs}
+    ratio = figures["tutorial"]["median"] / figures["ours"]["median"]
+    return {
+        "checkpoint": segmenter.card.version,
+        "milliseconds": figures,
+        "tutorial_over_ours": round(ratio, 2),
+    }
 
 
-def measure(
-    stages: Mapping[str, Stage], repeats: int, *, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
-    """Seconds of every stage in each round: all take turns, so that what disturbs the machine
-    disturbs all alike. A round before is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in stages}
-    for stage in stages.values():
-        stage()
-    for _ in range(repeats):
-        for name, stage in stages.items():
-            start = clock()
-            stage()
-            seconds[name].append(clock() - start)
+def _size(
+    frames: Frames, root: Path, device: torch.device, repeats: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Stages, bound, line, Celery and the others on one set of frames."""
+    width, height = frames.size
+    err.print(f"{len(frames.paths)} frames of {width}×{height}: stages …")
+    stages = measure_stages(frames.paths, device, cores=usable_cores(), repeats=repeats)
+    settings = read_settings(
+        inbox=frames.inbox,
+        outbox=root / "outbox",
+        state=root / "state",
+        preset=PRESET,
+        device=options.device,
+        models=root / "models",
+    )
+    few = frames.paths[:NAIVE_FRAMES]
+    with ExitStack() as stack:
+        url = stack.enter_context(redis_server(settings.state))
+        celery = ThroughCelery(settings, url)
+        try:
+            line = InProcess(settings, connect(url))
+            runs = {
+                "line": lambda: line.seconds(frames) / len(frames.paths),
+                "celery": lambda: celery.seconds(frames) / len(frames.paths),
+            }
+            naive = NaiveLoop(device, root / "naive", width=options.tutorial_width)
+            runs["naive"] = _all_cores(lambda: naive.seconds(few) / len(few))
+            try:
+                rembg = Rembg(root, frames.size)
+                runs["rembg"] = _all_cores(lambda: rembg.seconds(few) / len(few))
+            except ImportError as missing:
+                err.print(f"rembg is left out ({missing}); pip install rembg onnx onnxscript")
+            err.print(f"{', '.join(runs)}, in turns …")
+            times = in_turns(runs, repeats)
+            line.close()
+        finally:
+            peak = celery.close()
+    figures = {name: spread([1000 * second for second in times[name]]) for name in times}
+    median = {name: row["median"] for name, row in figures.items()}
+    return {
+        "photo": f"{width}x{height}",
+        "frames": len(frames.paths),
+        "repeats": repeats,
+        "stages_ms": stages.milliseconds,
+        "bound_ms": round(stages.bound_ms, 2),
+        "milliseconds_a_frame": figures,
+        "frames_per_second": round(1000 / median["celery"], 2),
+        "peak_rss_mb": round(peak),
+        "line_over_bound": round(stages.bound_ms / median["line"], 3),
+        "celery_over_line": round(median["line"] / median["celery"], 3),
+        "line_over_naive": round(median["naive"] / median["line"], 2),
+        "line_over_rembg": (
+            round(median["rembg"] / median["line"], 2) if "rembg" in median else None
+        ),
+    }
+
+
+def _scaling(frames: Frames, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Frames a second by the number of worker processes."""
+    found = []
+    for count in options.workers:
+        err.print(f"{count} worker processes …")
+        settings = read_settings(
+            inbox=frames.inbox,
+            outbox=root / "outbox",
+            state=root / f"state-{count}",
+            preset=PRESET,
+            device=options.device,
+            models=root / "models",
+        )
+        with redis_server(settings.state) as url:
+            celery = ThroughCelery(settings, url, count=count)
+            try:
+                celery.seconds(frames)
+                seconds = celery.seconds(frames)
+            finally:
+                peak = celery.close()
+        found.append(
+            {
+                "workers": count,
+                "frames_per_second": round(len(frames.paths) / seconds, 2),
+                "peak_rss_mb": round(peak),
+            }
+        )
+    return found
+
+
+def _timed(run: Callable[[], object]) -> Callable[[], float]:
+    def seconds() -> float:
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
+
+    return _all_cores(seconds)
+
+
+def _all_cores(run: Callable[[], float]) -> Callable[[], float]:
+    """One picture at a time may have all cores to itself, as PyTorch has it by default."""
+
+    def with_threads() -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(usable_cores())
+        try:
+            return run()
+        finally:
+            torch.set_num_threads(before)
+
+    return with_threads
+
+
+def in_turns(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """The seconds that every run returns in each round: all take turns. A round before is not
+    counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(repeats + 1):
+        for name, run in runs.items():
+            found = run()
+            if number:
+                seconds[name].append(found)
     return seconds
 
 
-def spread(seconds: list[float]) -> dict[str, float]:
-    """Median, least and most, in milliseconds."""
-    found = {"median": statistics.median(seconds), "least": min(seconds), "most": max(seconds)}
-    return {name: round(value * 1000, 2) for name, value in found.items()}
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most."""
+    found = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -139,7 +270,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "machine": torch.cuda.get_device_name(device) if cuda else processor(),
         "device": str(device),
         "dtype": str(inference_dtype(device)).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
+        "cores": usable_cores(),
         "cyclorama": installed("cyclorama"),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -152,26 +283,6 @@ def processor() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def show(report: dict[str, Any]) -> None:
-    """The report as a table."""
-    out = Console()
-    what = {
-        "ours": f"{report['checkpoint']}, photo of {report['photo']} to its full-size mask, "
-        f"{report['dtype']}",
-        "tutorial": "the tutorial's network, photo squashed to 512x512, float32",
-    }
-    table = Table("stage", "what", "median ms", "least", "most")
-    for name, figures in report["milliseconds"].items():
-        table.add_row(name, what[name], *(f"{value:.1f}" for value in figures.values()))
-    out.print(table)
-    out.print(
-        f"{report['machine']}, {report['device']}, {report['threads']} threads, "
-        f"torch {report['torch']}, Python {report['python']}; {report['repeats']} rounds in turns",
-        highlight=False,
-    )
-    out.print(f"tutorial_over_ours: {report['tutorial_over_ours']}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""What the bench found, as tables and as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from unet_core.plots import require_matplotlib
+
+WHAT = {
+    "line": "the line in this process",
+    "celery": "a worker, through Celery on Redis",
+    "naive": "the tutorial's network in the usual loop",
+    "rembg": "rembg, folder mode, our network in ONNX Runtime",
+}
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as tables."""
+    out = Console()
+    for size in report["sizes"]:
+        table = Table(
+            "stage",
+            "ms of a core",
+            title=f"{size['photo']}, {size['frames']} frames, {size['repeats']} rounds in turns",
+        )
+        for name, value in size["stages_ms"].items():
+            table.add_row(name, f"{value:.1f}")
+        table.add_row("bound, all cores busy", f"{size['bound_ms']:.1f} a frame", style="bold")
+        out.print(table)
+        table = Table("way", "ms a frame", "least", "most", "frames a second")
+        for name, row in size["milliseconds_a_frame"].items():
+            figures = [f"{row[key]:.1f}" for key in ("median", "least", "most")]
+            table.add_row(WHAT[name], *figures, f"{1000 / row['median']:.2f}")
+        out.print(table)
+        ratios = {name: value for name, value in size.items() if "_over_" in name}
+        out.print(", ".join(f"{name} {value}" for name, value in ratios.items()), highlight=False)
+        out.print(f"worker's most memory: {size['peak_rss_mb']} MB", highlight=False)
+    if report["workers"]:
+        table = Table("worker processes", "frames a second", "most memory of one, MB")
+        for row in report["workers"]:
+            table.add_row(*(str(value) for value in row.values()))
+        out.print(table)
+    network = report["network"]
+    ours, theirs = (network["milliseconds"][name]["median"] for name in ("ours", "tutorial"))
+    out.print(
+        f"network: photo to full-size mask {ours} ms ({network['checkpoint']}, "
+        f"{report['dtype']}), the tutorial's at 512x512 {theirs} ms (float32): "
+        f"{network['tutorial_over_ours']} times as fast",
+        highlight=False,
+    )
+    out.print(
+        f"{report['machine']}, {report['device']}, {report['cores']} cores, "
+        f"torch {report['torch']}, Python {report['python']}",
+        highlight=False,
+    )
+
+
+def write_picture(report: dict[str, Any], path: Path) -> None:
+    """A chart of the first size as PNG: the stages that make up the bound, and the ways beside
+    it. Raises `PlotError` without matplotlib (extra ``train``)."""
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    size = report["sizes"][0]
+    share = report["cores"]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    ways = {"bound": size["bound_ms"]} | {
+        name: row["median"] for name, row in size["milliseconds_a_frame"].items()
+    }
+    left = 0.0
+    for name, value in size["stages_ms"].items():
+        axes.barh("bound", value / share, left=left, label=name)
+        left += value / share
+    for name, value in ways.items():
+        if name != "bound":
+            axes.barh(name, value, color="0.6")
+        axes.text(max(value, left if name == "bound" else 0), name, f" {value:.0f} ms", va="center")
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds a frame; the bound's stages as parts of all cores")
+    axes.set_xlim(0, 1.15 * min(max(ways.values()), 6 * size["bound_ms"]))
+    axes.set_title(f"{size['photo']} on {report['machine']}, {report['cores']} cores")
+    axes.legend(ncols=1, fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=110)
