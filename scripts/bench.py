@@ -37,6 +37,7 @@ from unet_core.refine import refine
 from unet_core.segment import DeviceError, Segmenter, choose_device, inference_dtype
 from unet_core.store import SHIPPED, ModelStore
 from worker.errors import CycloramaError
+from worker.line.memory import keep_memory
 from worker.queue.app import connect
 from worker.settings import read_settings
 
@@ -52,6 +53,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.repeats < 1 or options.frames < 1 or min(options.workers, default=1) < 1:
         parser.error("--repeats, --frames and --workers must be 1 or more")
+    keep_memory()  # as a worker does
     try:
         report = _measured(options)
         if options.picture:

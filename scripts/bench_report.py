@@ -16,6 +16,8 @@ WHAT = {
     "naive": "the tutorial's network in the usual loop",
     "rembg": "rembg, folder mode, our network in ONNX Runtime",
 }
+LONGEST = 4
+"""Times the bound that a bar of the picture is long at most."""
 
 
 def show(report: dict[str, Any]) -> None:
@@ -65,24 +67,23 @@ def write_picture(report: dict[str, Any], path: Path) -> None:
     require_matplotlib()
     from matplotlib.figure import Figure
 
-    size = report["sizes"][0]
-    share = report["cores"]
+    size, cores = report["sizes"][0], report["cores"]
+    ways = {name: row["median"] for name, row in size["milliseconds_a_frame"].items()}
+    longest = min(max(ways.values()), LONGEST * size["bound_ms"])
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
-    ways = {"bound": size["bound_ms"]} | {
-        name: row["median"] for name, row in size["milliseconds_a_frame"].items()
-    }
     left = 0.0
     for name, value in size["stages_ms"].items():
-        axes.barh("bound", value / share, left=left, label=name)
-        left += value / share
-    for name, value in ways.items():
+        axes.barh("bound", value / cores, left=left, label=name)
+        left += value / cores
+    for name, value in {"bound": left, **ways}.items():
         if name != "bound":
-            axes.barh(name, value, color="0.6")
-        axes.text(max(value, left if name == "bound" else 0), name, f" {value:.0f} ms", va="center")
+            axes.barh(name, min(value, longest), color="0.6")
+        cut = "… " if value > longest else ""
+        axes.text(min(value, longest), name, f" {cut}{value:.0f} ms", va="center")
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds a frame; the bound's stages as parts of all cores")
-    axes.set_xlim(0, 1.15 * min(max(ways.values()), 6 * size["bound_ms"]))
-    axes.set_title(f"{size['photo']} on {report['machine']}, {report['cores']} cores")
-    axes.legend(ncols=1, fontsize="small", loc="lower right")
+    axes.set_xlim(0, 1.15 * longest)
+    axes.set_xlabel("milliseconds a frame; above, each stage's part of all cores")
+    axes.set_title(f"{size['photo']} on {report['machine']}, {cores} cores")
+    axes.legend(fontsize="small", loc="upper right")
     figure.savefig(path, dpi=110)

@@ -27,6 +27,7 @@ from unet_core.store import SHIPPED, ModelStore
 from worker.finish.composite import compose
 from worker.finish.presets import load_preset
 from worker.line.dress import judged
+from worker.line.memory import keep_memory
 from worker.line.shape import share_cores
 from worker.outbox.manifest import FrameRow, SourceRecord
 from worker.outbox.places import Places
@@ -95,6 +96,7 @@ def measure_stages(
 def _one_core(paths: list[str], repeats: int, barrier: Barrier, results: Any) -> None:
     """One process's share: milliseconds of processor time by stage."""
     cpu = torch.device("cpu")
+    keep_memory()
     share_cores(cpu)
     segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), cpu)
     spent: dict[str, list[float]] = {}

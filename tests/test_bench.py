@@ -1,4 +1,4 @@
-"""The bench: stages take turns after a warm-up, and its last line is for a program."""
+"""The bench: all take turns after a warm-up, and its last line is for a program."""
 
 from __future__ import annotations
 
@@ -11,60 +11,108 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.bench import measure, spread
+SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-BENCH = Path(__file__).parent.parent / "scripts" / "bench.py"
+
+@pytest.fixture(autouse=True)
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(BENCH), "--device", "cpu", *arguments],
+        [sys.executable, str(SCRIPTS / "bench.py"), "--device", "cpu", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
 
 
-def test_stages_take_turns_and_the_first_round_does_not_count() -> None:
-    done: list[str] = []
-    now = 0.0
+def photos(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 96, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    return folder
 
-    def stage(name: str, seconds: list[float]) -> None:
-        nonlocal now
+
+def test_all_take_turns_and_the_first_round_does_not_count() -> None:
+    from bench import in_turns, spread
+
+    done: list[str] = []
+
+    def run(name: str, seconds: list[float]) -> float:
         done.append(name)
-        now += seconds.pop(0)
+        return seconds.pop(0)
 
     slow, fast = [9.0, 4.0, 2.0, 3.0], [9.0, 0.25, 0.5, 1.0]
-    stages = {"slow": lambda: stage("slow", slow), "fast": lambda: stage("fast", fast)}
-    times = measure(stages, 3, clock=lambda: now)
+    times = in_turns({"slow": lambda: run("slow", slow), "fast": lambda: run("fast", fast)}, 3)
 
     assert done == ["slow", "fast"] * 4
     assert times == {"slow": [4.0, 2.0, 3.0], "fast": [0.25, 0.5, 1.0]}
-    assert spread(times["slow"]) == {"median": 3000, "least": 2000, "most": 4000}
+    assert spread(times["slow"]) == {"median": 3, "least": 2, "most": 4}
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_the_last_line_is_json_with_the_ratio_of_the_medians(
-    tmp_path: Path, form: list[str]
-) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "car.png")
-    done = bench(tmp_path, "--photo", "car.png", "--repeats", "2", "--tutorial-width", "2", *form)
+def test_the_bound_is_what_the_busiest_of_cores_and_device_needs() -> None:
+    from bench_stages import Stages
+
+    stages = {"decode": 10.0, "network": 100.0, "refine": 30.0}
+
+    assert Stages(stages, cores=2, on_device=False).bound_ms == 70
+    assert Stages(stages, cores=2, on_device=True).bound_ms == 100
+    assert Stages(stages | {"network": 5.0}, cores=2, on_device=True).bound_ms == 20
+
+
+def test_given_photos_are_laid_out_as_shoots_of_sixteen(tmp_path: Path) -> None:
+    from bench_frames import given
+
+    frames = given(tmp_path / "inbox", photos(tmp_path / "photos", 3), 18)
+
+    assert frames.size == (96, 64)
+    assert [len(message.frames) for message in frames.messages()] == [16, 2]
+    assert len({path.read_bytes() for path in frames.paths}) == 3
+
+
+def test_rendered_photos_have_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    from bench_frames import rendered
+
+    frames = rendered(tmp_path / "inbox", (240, 160), 2)
+
+    with Image.open(frames.paths[1]) as photo:
+        assert photo.size == frames.size == (240, 160)
+
+
+@pytest.mark.line
+def test_the_last_line_is_json_with_the_ratios_of_the_medians(tmp_path: Path) -> None:
+    photos(tmp_path / "photos", 2)
+    done = bench(
+        tmp_path, "--photos", "photos", "--frames", "3", "--repeats", "1", "--tutorial-width", "2",
+        "--workers", "1", "--picture", "bench.png",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     *table, line = done.stdout.splitlines()
     report = json.loads(line)
-    median = {name: row["median"] for name, row in report["milliseconds"].items()}
-    assert report["tutorial_over_ours"] == pytest.approx(
-        median["tutorial"] / median["ours"], abs=0.01
-    )
-    assert (report["photo"], report["repeats"], report["device"]) == ("96x64", 2, "cpu")
-    assert bool(table) != bool(form)
+    (size,) = report["sizes"]
+    median = {name: row["median"] for name, row in size["milliseconds_a_frame"].items()}
+    assert report["line_over_bound"] == pytest.approx(size["bound_ms"] / median["line"], rel=0.01)
+    assert report["celery_over_line"] == pytest.approx(median["line"] / median["celery"], rel=0.01)
+    assert report["line_over_naive"] == pytest.approx(median["naive"] / median["line"], rel=0.01)
+    assert report["frames_per_second"] > 0 and report["peak_rss_mb"] > 100
+    assert "line_over_rembg" in report
+    assert (size["photo"], size["frames"]) == ("96x64", 3)
+    assert report["workers"][0]["workers"] == 1
+    assert report["network"]["tutorial_over_ours"] > 0
+    assert any("bound" in row for row in table)
+    with Image.open(tmp_path / "bench.png") as picture:
+        assert picture.width > 500
+    assert list(tmp_path.glob("**/manifest.json")) == []  # nothing of it is left behind
 
 
-def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
-    for arguments in (["--photo", "nowhere.jpg"], ["--repeats", "0"], ["--device", "abacus"]):
+def test_wrong_usage_is_exit_code_2_and_names_what_is_wrong(tmp_path: Path) -> None:
+    wrong = (["--photos", "nowhere"], ["--repeats", "0"], ["--device", "abacus"])
+    for arguments in (*wrong, ["--workers", "0"]):
         done = bench(tmp_path, *arguments)
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert arguments[1] in done.stderr or arguments[0] in done.stderr

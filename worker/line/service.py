@@ -15,6 +15,7 @@ from unet_core.store import ModelStore
 from worker.errors import ModelError
 from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
+from worker.line.memory import keep_memory
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
 from worker.line.shape import line_shape, share_cores
@@ -33,6 +34,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
 
     Raises :class:`CycloramaError` when it cannot start.
     """
+    keep_memory()
     Places(settings.inbox, settings.outbox).check()
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)

@@ -86,21 +86,27 @@ def flags(alpha: NDArray[np.uint8], *, certainty: float | None) -> list[Flag]:
 
 def _pieces_and_holes(alpha: NDArray[np.uint8]) -> list[Flag]:
     small = cv2.resize(alpha, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    car = cv2.copyMakeBorder(cv2.inRange(small, 128, 255), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    largest, others = _areas(car)
-    _, holes = _areas(cv2.bitwise_not(car), connectivity=4)
+    car = cv2.inRange(small, 128, 255)
+    left, top, width, height = cv2.boundingRect(car)
+    if width == 0:
+        return []
+    car = car[top : top + height, left : left + width]
+    car = cv2.copyMakeBorder(car, 1, 1, 1, 1, cv2.BORDER_CONSTANT)  # all around is one piece
+    pieces = sorted(_areas(car, connectivity=8), reverse=True)
+    holes = _areas(cv2.bitwise_not(car), connectivity=4)
+    largest = pieces[0]
     found = []
-    if largest and (pieces := [area for area in others if area > LARGE_PIECE * largest]):
-        sentence = f"The car is in {len(pieces) + 1} pieces; look for what is no part of it."
-        found.append(Flag(code="more-pieces", value=len(pieces) + 1.0, sentence=sentence))
-    if largest and (wide := [area for area in holes if area > LARGE_HOLE * largest]):
+    if others := [area for area in pieces[1:] if area > LARGE_PIECE * largest]:
+        sentence = f"The car is in {len(others) + 1} pieces; look for what is no part of it."
+        found.append(Flag(code="more-pieces", value=len(others) + 1.0, sentence=sentence))
+    if wide := [area for area in holes if area > LARGE_HOLE * largest]:
         sentence = "There is a large hole in the car; look for a part that was taken for wall."
         found.append(Flag(code="hole", value=round(max(wide) / largest, 4), sentence=sentence))
     return found
 
 
-def _areas(mask: cv2.typing.MatLike, connectivity: int = 8) -> tuple[int, list[int]]:
-    """Areas in pixels of what ``mask`` (H, W) marks: of the largest piece, and of the others."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
-    areas = sorted((int(area) for area in stats[1:, cv2.CC_STAT_AREA]), reverse=True)
-    return (areas[0] if areas else 0), areas[1:]
+def _areas(mask: cv2.typing.MatLike, *, connectivity: int) -> list[int]:
+    """Areas in pixels of the pieces that ``mask`` (H, W) marks, but for that of its first pixel."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    return [int(area) for label, area in enumerate(areas) if label not in (0, labels[0, 0])]

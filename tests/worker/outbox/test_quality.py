@@ -153,3 +153,15 @@ def test_the_gap_between_car_and_floor_is_no_hole() -> None:
     mask[100:300, 50:350] = 255
     mask[260:300, 120:280] = 0
     assert codes(mask) == []
+
+
+def test_a_hole_larger_than_what_lies_around_the_car_is_still_the_hole() -> None:
+    ring = np.zeros((400, 600), np.uint8)
+    ring[2:-2, 2:-2] = 255
+    ring[60:-60, 60:-60] = 0
+
+    assert [flag.code for flag in flags(ring, certainty=0.9)] == ["hole"]
+
+
+def test_a_mask_that_is_nowhere_more_car_than_not_has_no_pieces() -> None:
+    assert flags(np.full((40, 60), 100, np.uint8), certainty=0.9) == []
