@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+import cv2
+import numpy as np
+
 from unet_core.checkpoint import Card
 from unet_core.data import Pair, Picture, read_pair
 from unet_core.metrics import Counts, compare, total
@@ -32,7 +35,8 @@ class Score:
     also pays for what is set up once."""
     counts: Counts = field(default_factory=Counts.none)
     edge_counts: Counts = field(default_factory=Counts.none)
-    """For the calibration of many pictures: of the whole picture, and near the true edge."""
+    """For the calibration of many pictures: of the whole picture, and near the true edge; by the
+    network's own mask, because a refined one holds shares of a pixel and no probabilities."""
 
     @property
     def angle(self) -> int:
@@ -73,9 +77,11 @@ def measure(segmenter: Segmenter, pair: Pair) -> Score:
     """One picture's score; raises :class:`DataError` when it cannot be read."""
     pixels, truth = read_pair(pair)
     started = time.perf_counter()
-    mask = cut_out(segmenter, pixels)
+    own = segmenter.segment([segmenter.prepare(pixels)])[0]
+    mask = refine(own, pixels)
     milliseconds = (time.perf_counter() - started) * 1000
     found = compare(mask, truth)
+    promised = compare(np.asarray(cv2.resize(own, truth.shape[::-1]), np.uint8), truth)
     return Score(
         pair=pair,
         dice=found.counts.dice,
@@ -85,8 +91,8 @@ def measure(segmenter: Segmenter, pair: Pair) -> Score:
         boundary_f_4px=found.outlines.boundary_f(4),
         hausdorff_95_px=found.outlines.hausdorff_95,
         milliseconds=milliseconds,
-        counts=found.counts,
-        edge_counts=found.edge_counts,
+        counts=promised.counts,
+        edge_counts=promised.edge_counts,
     )
 
 

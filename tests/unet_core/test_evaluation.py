@@ -103,6 +103,19 @@ def test_a_score_knows_its_tolerances_its_time_and_its_confidence(pairs: list[Pa
     assert found.edge_counts.calibration_error > found.counts.calibration_error > 0
 
 
+def test_confidence_is_judged_by_the_networks_own_mask(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "unet_core.evaluation.refine", lambda _, photo: np.full(photo.shape[:2], 128, np.uint8)
+    )
+
+    found = evaluate(bright_segmenter(), pairs[:1])[0]
+
+    assert found.dice < 0.9
+    assert found.counts.pixels[:, 128].sum() == 0
+
+
 def test_a_label_of_another_size_is_named(pairs: list[Pair]) -> None:
     Image.fromarray(np.zeros((40, 60), np.uint8)).save(pairs[1].mask)
 
