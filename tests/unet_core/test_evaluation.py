@@ -113,7 +113,7 @@ def test_confidence_is_judged_by_the_networks_own_mask(
     found = evaluate(bright_segmenter(), pairs[:1])[0]
 
     assert found.dice < 0.9
-    assert found.counts.pixels[:, 128].sum() == 0
+    assert found.counts.pixels[:, 128].sum() < 100  # of 9,600
 
 
 def test_a_label_of_another_size_is_named(pairs: list[Pair]) -> None:
