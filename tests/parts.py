@@ -68,8 +68,13 @@ def row_of(source: Source, name: str = "01", **changes: object) -> FrameRow:
 class ListQueue(list[JobMessage]):
     """A queue that nobody takes from."""
 
-    def send(self, message: JobMessage) -> None:
-        self.append(message)
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: dict[str, float] = {}
 
-    def length(self) -> int:
-        return len(self)
+    def send(self, message: JobMessage, *, at: float) -> None:
+        self.append(message)
+        self._times[message.job] = at
+
+    def oldest(self) -> float | None:
+        return self._times[self[0].job] if self else None

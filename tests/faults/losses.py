@@ -1,0 +1,54 @@
+"""What must hold in a studio that has come to rest, whatever happened before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from redis import Redis
+
+from tests.studio import Studio, sha256
+from worker.intake.scan import look
+from worker.outbox.manifest import read_manifest
+from worker.shoots import group
+
+REPORTS = {"manifest.json", "contact-sheet.jpg", "spin.html"}
+
+
+def losses(studio: Studio, redis: Redis) -> list[str]:
+    """A sentence for everything that is lost, broken or left over; empty when all is well."""
+    found = []
+    for shoot in group(look(studio.inbox).sources.values()):
+        photos = [frame.source for frame in shoot.frames]
+        found += _of_shoot(studio.outbox / shoot.name, Counter(photos))
+    for path in studio.outbox.rglob("*"):
+        if path.name.endswith(".part"):
+            found.append(f"a temporary file: {path}")
+    staging = studio.outbox / ".staging"
+    found += [f"left in staging: {path}" for path in staging.rglob("*")]
+    found += [f"a lease is still held: {key!r}" for key in redis.keys("cyclorama:lease:*")]  # type: ignore[union-attr]
+    return found
+
+
+def _of_shoot(folder: Path, photos: Counter[object]) -> list[str]:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return [f"{folder.name} is not delivered"]
+    found = []
+    rows = Counter(row.source.source() for row in manifest.frames)
+    if rows != photos:
+        found.append(f"{folder.name} has rows for {rows} and photos {photos}")
+    named = set()
+    for row in manifest.frames:
+        if bool(row.error) == bool(row.outputs):
+            found.append(f"{folder.name}/{row.name} has a result and an error, or neither")
+        for output in row.outputs.values():
+            named.add(output.path)
+            if not (folder / output.path).is_file():
+                found.append(f"{folder / output.path} is not there")
+            elif sha256(folder / output.path) != output.sha256:
+                found.append(f"{folder / output.path} is not what the manifest says")
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    if there - named - REPORTS:
+        found.append(f"{folder.name} holds {there - named - REPORTS} that nobody named")
+    return found
