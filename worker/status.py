@@ -98,7 +98,8 @@ def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None)
     if note.state == "working":
         held = leases is not None and leases.held(shoot)
         notes.append(note.worker if held else f"{note.worker} is gone; it will be queued again")
-    return ShootStatus(shoot, note.state, note.done, total, notes)
+    state = "queued" if note.state == "returned" else note.state
+    return ShootStatus(shoot, state, note.done, total, notes)
 
 
 def _flags(manifest: Manifest) -> list[str]:

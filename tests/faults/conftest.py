@@ -1,47 +1,14 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.losses import losses
-from tests.faults.plant import Plant
+from tests.faults.plant import Plant, make_plant
 from tests.parts import drop_photos
-from tests.studio import make_studio
 from unet_core.store import ModelStore
-
-PRESET = """\
-frames = 4
-[backdrop]
-kind = "colour"
-colour = "#808080"
-[shadow]
-kind = "none"
-"""
-
-
-def make_plant(root: Path, models: Path, *, workers: int = 2, **settings: str) -> Plant:
-    """A plant with a tiny checkpoint and quick waits; not started yet."""
-    state = Path(tempfile.mkdtemp(prefix="cy"))
-    quick = {
-        "CYCLORAMA_SETTLE_SECONDS": "0.2",
-        "CYCLORAMA_RESCAN_SECONDS": "0.5",
-        "CYCLORAMA_LEASE_SECONDS": "1",
-        "CYCLORAMA_MODELS": str(models),
-        "CYCLORAMA_STATE": str(state),
-        "CYCLORAMA_DEVICE": "cpu",
-        "CYCLORAMA_PRESET": "quick",
-        "OMP_NUM_THREADS": "1",
-    }
-    studio = make_studio(root, **quick | settings)
-    (root / "presets").mkdir()
-    (root / "presets" / "quick.toml").write_text(PRESET)
-    plant = Plant(studio, state, workers=workers)
-    studio.environment["CYCLORAMA_BROKER_URL"] = plant.server.url
-    return plant
 
 
 @pytest.fixture(scope="session")

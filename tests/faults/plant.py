@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +17,20 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.faults.traps import Traps
-from tests.studio import COMMAND, Studio
+from tests.studio import COMMAND, Studio, make_studio
 from worker.outbox.manifest import Manifest
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 
 WATCHER, REDIS = "watcher", "redis"
+PRESET = """\
+frames = 4
+[backdrop]
+kind = "colour"
+colour = "#808080"
+[shadow]
+kind = "none"
+"""
 
 
 @dataclass
@@ -164,6 +173,27 @@ class Plant:
         manifest = self.published(shoot)
         assert manifest
         return manifest
+
+
+def make_plant(root: Path, models: Path, *, workers: int = 2, **settings: str) -> Plant:
+    """A plant with a tiny checkpoint and quick waits; not started yet."""
+    state = Path(tempfile.mkdtemp(prefix="cy"))
+    quick = {
+        "CYCLORAMA_SETTLE_SECONDS": "0.2",
+        "CYCLORAMA_RESCAN_SECONDS": "0.5",
+        "CYCLORAMA_LEASE_SECONDS": "1",
+        "CYCLORAMA_MODELS": str(models),
+        "CYCLORAMA_STATE": str(state),
+        "CYCLORAMA_DEVICE": "cpu",
+        "CYCLORAMA_PRESET": "quick",
+        "OMP_NUM_THREADS": "1",
+    }
+    studio = make_studio(root, **quick | settings)
+    (root / "presets").mkdir()
+    (root / "presets" / "quick.toml").write_text(PRESET)
+    plant = Plant(studio, state, workers=workers)
+    studio.environment["CYCLORAMA_BROKER_URL"] = plant.server.url
+    return plant
 
 
 def resident_mb(pid: int) -> float:

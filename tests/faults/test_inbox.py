@@ -43,7 +43,7 @@ def test_a_photo_removed_while_its_shoot_is_in_work_is_missed_by_nobody(
     assert manifest.status == "complete"
 
 
-@pytest.mark.parametrize("stage", ["taken", "encode", "assembled"])
+@pytest.mark.parametrize("stage", ["taken", "encode"])
 def test_a_shoot_renamed_while_it_is_in_work_is_delivered_under_its_new_name_alone(
     plant: Plant, drop: Drop, stage: str
 ) -> None:

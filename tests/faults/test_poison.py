@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import make_plant
 from tests.faults.losses import losses
-from tests.faults.plant import Plant
+from tests.faults.plant import Plant, make_plant
 from tests.faults.traps import with_fate
 from tests.parts import drop_photos
 from tests.studio import COMMAND

@@ -155,7 +155,6 @@ class Line:
         staging = Staging(self._places, shoot)
         done = self._done_already(staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
-        self._note(message, "working", done=len(frames) - len(rest))
         look = Look(preset, Plates(self._places.inbox / PLATE))
         order = Order(
             job=message.job,
@@ -168,7 +167,8 @@ class Line:
             max_pixels=self._options.max_pixels,
             vigil=self.vigil,
         )
-        with self._on_trial(order) if message.deaths else nullcontext(order) as order:
+        with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
+            self._note(message, "working", done=len(frames) - len(rest))
             self._check(lease)
             for row in self._make(rest, order):
                 done[row.name] = row
@@ -190,9 +190,12 @@ class Line:
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
 
     @contextmanager
-    def _on_trial(self, order: Order) -> Iterator[Order]:
+    def _on_trial(self, message: JobMessage, order: Order) -> Iterator[Order]:
         """The order for a shoot on which a worker died: one frame at a time, each on trial."""
         options = self._options
+        self._note(
+            message, "returned"
+        )  # should we die before it is its turn, it was another's fault
         trial = Trial(order.inbox, max_pixels=options.max_pixels, seconds=options.frame_seconds)
         with self._alone, closing(trial):
             yield dataclasses.replace(order, trial=trial)

@@ -98,7 +98,7 @@ def trapped_module(module: types.ModuleType) -> None:
     name = module.__name__
     for function, stage in BEFORE.get(name, {}).items():
         wrap(module, function, lambda *_, stage=stage, **__: come_to(stage))
-    if name in ("worker.line.frame", "worker.line.trial"):
+    if name == "unet_core.images":
         wrap(module, "decode", noted)
     if name == "worker.outbox.files":
 
@@ -112,7 +112,7 @@ def trapped_module(module: types.ModuleType) -> None:
 class Finder(importlib.abc.MetaPathFinder):
     """Finds our modules as they are found, and has them trapped once they are there."""
 
-    NAMES = BEFORE.keys() | {"worker.outbox.files", "worker.line.trial"}
+    NAMES = BEFORE.keys() | {"worker.outbox.files", "unet_core.images"}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
