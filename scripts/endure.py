@@ -128,7 +128,7 @@ def worked(root: Path, shoots: int) -> dict[str, Any]:
 def _feed(settings: Settings, queue: JobQueue, process: int, shoots: int) -> list[float]:
     """Queues everything and returns the worker's memory in MB, in equal steps of the work."""
     for shoot in group(look(settings.inbox).sources.values()):
-        queue.send(JobMessage.of(shoot))
+        queue.send(JobMessage.of(shoot), at=time.time())
     memory: list[float] = []
     with Progress(console=err) as bar:
         task = bar.add_task("frames", total=shoots * TURN)

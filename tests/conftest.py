@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
+from tests.parts import tiny_models
 from worker.outbox.places import Places
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
@@ -68,17 +69,4 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     """A model store with the checkpoints ``first`` (the champion) and ``second``; only to read."""
-    import torch
-
-    from unet_core.checkpoint import Card, save_checkpoint
-    from unet_core.model import UNet
-    from unet_core.store import ModelStore
-
-    folder = tmp_path_factory.mktemp("models")
-    for seed, name in enumerate(("first", "second")):
-        torch.manual_seed(seed)
-        network = UNet(width=4, depth=2, fold=2, norm="batch")
-        save_checkpoint(folder / name, network, Card(version=name, long_side_px=64))
-    store = ModelStore(folder)
-    store.promote("first")
-    return store
+    return tiny_models(tmp_path_factory.mktemp("models"))

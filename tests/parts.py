@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,9 @@ from worker.outbox.manifest import (
 )
 from worker.queue.messages import JobMessage
 from worker.shoots import Shoot, Source, group
+
+if TYPE_CHECKING:
+    from unet_core.store import ModelStore
 
 SIZE = (48, 32)
 
@@ -65,11 +69,33 @@ def row_of(source: Source, name: str = "01", **changes: object) -> FrameRow:
     return FrameRow.model_validate({"name": name, "angle": 1, "source": record, **changes})
 
 
+def tiny_models(folder: Path) -> ModelStore:
+    """A model store with the checkpoints ``first`` (the champion) and ``second``."""
+    import torch
+
+    from unet_core.checkpoint import Card, save_checkpoint
+    from unet_core.model import UNet
+    from unet_core.store import ModelStore
+
+    for seed, name in enumerate(("first", "second")):
+        torch.manual_seed(seed)
+        network = UNet(width=4, depth=2, fold=2, norm="batch")
+        save_checkpoint(folder / name, network, Card(version=name, long_side_px=64))
+    store = ModelStore(folder)
+    store.promote("first")
+    return store
+
+
 class ListQueue(list[JobMessage]):
     """A queue that nobody takes from."""
 
-    def send(self, message: JobMessage) -> None:
-        self.append(message)
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: dict[str, float] = {}
 
-    def length(self) -> int:
-        return len(self)
+    def send(self, message: JobMessage, *, at: float) -> None:
+        self.append(message)
+        self._times[message.job] = at
+
+    def oldest(self) -> float | None:
+        return self._times[self[0].job] if self else None

@@ -53,7 +53,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
     """All in one: Redis, watcher and worker, with progress."""
-    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
+    settings = _settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
     _log(settings, quiet=True)
     from worker.progress import Reporter
     from worker.run import run_all
@@ -68,7 +68,7 @@ def run(
 @app.command()
 def watch(inbox: Inbox = None, outbox: Outbox = None, preset: Preset = None) -> None:
     """The watcher alone; queues shoots on the shared Redis."""
-    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset)
+    settings = _settings(inbox=inbox, outbox=outbox, preset=preset)
     _log(settings)
     from worker.run import watch_only
 
@@ -86,7 +86,7 @@ def worker(
     """A worker alone; takes shoots from the shared Redis."""
     if until_stdin_closes:
         _end_with_parent()
-    settings = read_settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
+    settings = _settings(inbox=inbox, outbox=outbox, preset=preset, device=device)
     _log(settings)
     url = _shared(settings).broker_url
     from worker.line.service import run_worker
@@ -97,13 +97,13 @@ def worker(
 @app.command()
 def submit(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     """Queue shoots now, without waiting for more frames."""
-    _queue(read_settings(inbox=inbox, outbox=outbox), shoots, retry=False)
+    _queue(_settings(inbox=inbox, outbox=outbox), shoots, retry=False)
 
 
 @app.command()
 def retry(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     """Queue shoots again, with the frames that failed."""
-    _queue(read_settings(inbox=inbox, outbox=outbox), shoots, retry=True)
+    _queue(_settings(inbox=inbox, outbox=outbox), shoots, retry=True)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def release(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     from worker.outbox.places import Places
     from worker.outbox.publish import release as release_shoot
 
-    settings = read_settings(inbox=inbox, outbox=outbox)
+    settings = _settings(inbox=inbox, outbox=outbox)
     for shoot in shoots:
         folder = release_shoot(Places(settings.inbox, settings.outbox), shoot)
         out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
@@ -133,7 +133,7 @@ def reprocess(
     from worker.reprocess import reprocess as reprocess_shoot
     from worker.reprocess import shoots_in
 
-    settings = read_settings(inbox=inbox, outbox=outbox)
+    settings = _settings(inbox=inbox, outbox=outbox)
     names = shoots_in(Places(settings.inbox, settings.outbox)) if everything else shoots or []
     if not names:
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
@@ -161,12 +161,33 @@ def status(inbox: Inbox = None, outbox: Outbox = None, as_json: Json = False) ->
     """Where each shoot stands, and what needs a person (exit code 1)."""
     from worker.status import gather, show
 
-    found = gather(read_settings(inbox=inbox, outbox=outbox))
+    found = gather(_settings(inbox=inbox, outbox=outbox))
     if as_json:
         _print_json(found.as_json())
     else:
         show(found, out)
     raise typer.Exit(1 if found.needs_a_person else 0)
+
+
+@app.command()
+def health(
+    alive: Annotated[bool, typer.Option(help="Ask only whether they get on with work.")] = False,
+    as_json: Json = False,
+) -> None:
+    """For probes: can the workers of this machine work (exit code 0), or not (1)?"""
+    from worker.queue.health import healths
+
+    found = healths(_settings().state)
+    if as_json:
+        _print_json([vars(each) for each in found])
+    for each in [] if as_json else found:
+        state = "ready" if each.ready else "alive" if each.alive else "not alive"
+        line = f"{each.worker}: {state}" + (f", but {each.trouble}" if each.trouble else "")
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    good = all(each.alive if alive else each.ready and each.alive for each in found)
+    if not found:
+        err.print("no worker runs on this machine with this state folder")
+    raise typer.Exit(0 if found and good else 1)
 
 
 @app.command()
@@ -176,7 +197,7 @@ def doctor(
     """Is this machine ready? What is right, what is wrong, what to do (exit code 2)."""
     from worker.doctor import examine
 
-    settings = read_settings(inbox=inbox, outbox=outbox, device=device)
+    settings = _settings(inbox=inbox, outbox=outbox, device=device)
     findings = []
     for finding in examine(settings):
         findings.append(finding)
@@ -188,6 +209,13 @@ def doctor(
     if as_json:
         _print_json([vars(finding) for finding in findings])
     raise typer.Exit(0 if all(finding.good for finding in findings) else 2)
+
+
+def _settings(**overrides: Any) -> Settings:
+    settings = read_settings(**overrides)
+    if settings.umask:
+        os.umask(int(settings.umask, 8))
+    return settings
 
 
 def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from worker.errors import CycloramaError
+from worker.errors import BrokerError, CycloramaError
 from worker.finish.presets import load_preset
 from worker.outbox.places import Places
 from worker.queue.app import connect
-from worker.queue.broker import redis_binary
+from worker.queue.broker import EmbeddedRedis, redis_binary
+from worker.queue.roster import missing_workers, workers
 from worker.settings import Settings
 
 
@@ -35,6 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "device": _device,
         "checkpoint": _checkpoint,
         "photo formats": _formats,
+        "workers": _workers,
     }
     for what, check in checks.items():
         try:
@@ -88,6 +90,23 @@ def _checkpoint(settings: Settings) -> str:
     card = load_slot(settings).current.card
     dice = card.metrics.get("dice_mean")
     return f"{card.version}" + (f", Dice {dice:.4f} ({card.measured_on})" if dice else "")
+
+
+def _workers(settings: Settings) -> str:
+    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    try:
+        redis = connect(url)
+    except BrokerError:
+        return "none is at work now"
+    signs, missing = workers(redis), missing_workers(redis)
+    troubles = [f"{sign.name}: {sign.trouble}" for sign in signs if sign.trouble]
+    troubles += [f"{name}: no sign of life for {s:.0f} s" for name, s in missing.items()]
+    if troubles:
+        raise BrokerError(
+            "; ".join(troubles),
+            cure="Look at its log, and start it again if it does not come back by itself",
+        )
+    return f"{len(signs)} at work" if signs else "none is at work now"
 
 
 def _formats(settings: Settings) -> str:

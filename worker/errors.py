@@ -9,7 +9,8 @@ CycloramaError              the message says what failed, on which value, and th
 ├── ModelError              no checkpoint or device that can be used      (exit code 2)
 ├── MessageError            a message on the queue is not one of ours
 ├── ShootError              a shoot was named that is not there, or cannot go on
-└── LeaseLost               somebody else has taken over the shoot
+├── LeaseLost               somebody else has taken over the shoot
+└── HandedBack              the worker is told to stop, and gives the shoot back unfinished
 """
 
 from __future__ import annotations
@@ -61,3 +62,7 @@ class ShootError(CycloramaError):
 
 class LeaseLost(CycloramaError):
     """Somebody else has taken over the shoot; what we do for it no longer counts."""
+
+
+class HandedBack(CycloramaError):
+    """The worker is told to stop; the frames that it has finished are kept for the next one."""

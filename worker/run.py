@@ -6,6 +6,7 @@ needs no torch, shows progress from the first second.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -25,13 +26,14 @@ from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
 from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis, only_one
+from worker.queue.health import REPLACE_ME, ending, was_ready
 from worker.queue.leases import Leases
+from worker.queue.roster import leave, worker_name
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 60.0
-EARLY_DEATH_SECONDS = 60.0
 MAX_EARLY_DEATHS = 8
 WRONG_CONFIGURATION = 2
 
@@ -42,12 +44,14 @@ def make_watcher(
     """The watcher of the settings' inbox, on a broker that answers."""
     places = Places(settings.inbox, settings.outbox)
     places.check()
-    rules = Rules(settings.settle_seconds, settings.quiet_seconds, once)
+    rules = Rules(
+        settings.settle_seconds, settings.quiet_seconds, once, max_frames=settings.max_frames
+    )
     inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules)
     redis = connect(broker_url)
     leases = Leases(redis, seconds=settings.lease_seconds)
     queue = JobQueue(broker_url, redis)
-    return Watcher(inbox, leases, queue, max_attempts=settings.max_attempts), inbox
+    return Watcher(inbox, leases, queue, max_attempts=settings.max_attempts, once=once), inbox
 
 
 def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
@@ -60,7 +64,8 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
     Places(settings.inbox, settings.outbox).check()
     with broker(settings) as (url, mend):
         watcher, inbox = make_watcher(settings, url, once=once)
-        leases = Leases(connect(url), seconds=settings.lease_seconds)
+        redis = connect(url)
+        leases = Leases(redis, seconds=settings.lease_seconds)
         crew = Crew(url, settings, count=workers)
         stop = stop_on_signals()
         view, refused = View(), ""
@@ -68,7 +73,9 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         def tick() -> View:
             nonlocal view, refused
             try:
-                crew.tend()
+                for pid in crew.tend():
+                    with contextlib.suppress(RedisError):
+                        leave(redis, worker_name(pid))
             except WorkerRefused as error:
                 refused = str(error)
                 stop.set()
@@ -144,14 +151,13 @@ class Crew:
     """The worker processes; one that dies is replaced, unless it cannot start at all."""
 
     def __init__(self, broker_url: str, settings: Settings, *, count: int) -> None:
-        self._log = settings.state / "worker.log"
+        self._state, self._log = settings.state, settings.state / "worker.log"
         self._environment = os.environ | environment(settings, broker_url)
         self._count = count
         self._processes: list[subprocess.Popen[bytes]] = []
         self._rest_until = 0.0
         self._deaths = 0
-        """Deaths in a row of workers that had hardly lived."""
-        self._born = 0.0
+        """Deaths in a row of workers that were never ready to work."""
 
     def start(self) -> None:
         """Starts the workers, if they do not run yet; their log is ``worker.log`` in the state
@@ -161,26 +167,33 @@ class Crew:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._processes = [self._spawn() for _ in range(self._count)]
 
-    def tend(self) -> None:
-        """Replaces what died. Raises :class:`WorkerRefused` when a worker refuses its settings."""
+    def tend(self) -> list[int]:
+        """Replaces what died, and returns the process ids of the dead. Raises
+        :class:`WorkerRefused` when a worker refuses its settings."""
+        dead = []
         for place, process in enumerate(self._processes):
             code = process.poll()
             if code is None or time.monotonic() < self._rest_until:
                 continue
             if code == WRONG_CONFIGURATION:
                 raise WorkerRefused(self._last_words())
-            lived = time.monotonic() - self._born
-            self._deaths = self._deaths + 1 if lived < EARLY_DEATH_SECONDS else 1
-            if self._deaths > MAX_EARLY_DEATHS:
-                raise WorkerRefused(f"workers die again and again: {self._last_words()}")
-            self._rest_until = time.monotonic() + min(30.0, 2.0 ** (self._deaths - 1) - 1)
-            log.error(
-                "worker %d died (exit code %d), another starts; see %s",
-                process.pid,
-                code,
-                self._log,
-            )
+            self._bury(process, code)
+            dead.append(process.pid)
             self._processes[place] = self._spawn()
+        return dead
+
+    def _bury(self, process: subprocess.Popen[bytes], code: int) -> None:
+        """Notes a death; raises :class:`WorkerRefused` when workers never get so far as to work.
+        What dies at work is another matter: the photo that did it is found and set aside."""
+        if was_ready(self._state, process.pid):
+            self._deaths = 0
+        else:
+            self._deaths += 1
+        if self._deaths > MAX_EARLY_DEATHS:
+            raise WorkerRefused(f"workers die again and again: {self._last_words()}")
+        self._rest_until = time.monotonic() + min(30.0, 2.0 ** max(0, self._deaths - 1) - 1)
+        what = "has to be replaced" if code == REPLACE_ME else f"died ({ending(code)})"
+        log.error("worker %d %s, another starts; see %s", process.pid, what, self._log)
 
     def stop(self) -> None:
         """Lets the workers finish what is in flight, and ends those that take too long."""
@@ -196,7 +209,6 @@ class Crew:
                 process.wait()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._born = time.monotonic()
         with self._log.open("ab") as handle:
             return subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "worker", "--until-stdin-closes"],

@@ -63,7 +63,19 @@ class Settings(BaseSettings):
         0, ge=0, le=1024, description="frames in memory at most; 0: by device"
     )
     max_megapixels: float = Field(200.0, gt=0, le=2000, description="larger photos are refused")
+    max_frames: int = Field(
+        1000, ge=1, le=10_000, description="a shoot with more photos is not taken up"
+    )
+    frame_seconds: float = Field(
+        300.0, ge=1, le=86400, description="a frame that takes longer hangs, and is set aside"
+    )
+    memory_mb: int = Field(
+        0, ge=0, description="a worker that holds more ends and is replaced; 0: no limit"
+    )
     model_check_seconds: float = Field(10.0, gt=0, le=3600, description="look for a new champion")
+    umask: str = Field(
+        "", pattern="^[0-7]{0,4}$", description="who may not do what with new files; empty: as is"
+    )
     log: Literal["text", "json"] = Field("text", description="form of the log lines")
 
     @property

@@ -23,6 +23,24 @@ _NAME_BYTES = 230
 """Of a stem at most: a file system takes 255, and a mark and a suffix may follow."""
 
 
+def one_name(name: str) -> str:
+    """The name itself, if it is one plain visible name; raises ``ValueError`` if it leads away."""
+    if not name or name.startswith(".") or any(mark in name for mark in "/\\\0"):
+        raise ValueError("a name holds no path and does not begin with a dot")
+    return name
+
+
+def inner_path(path: str) -> str:
+    """The path itself, if it is ``<name>`` or ``<folder>/<name>``; raises ``ValueError`` if it
+    leads anywhere else."""
+    parts = PurePosixPath(path).parts
+    if not parts or len(parts) > 2 or path.startswith("/") or ".." in parts:
+        raise ValueError("a path is <name> or <folder>/<name>, and leads nowhere else")
+    if "\\" in path or "\0" in path:
+        raise ValueError("a path holds no backslash and no null character")
+    return path
+
+
 @dataclass(frozen=True)
 class Source:
     """A photo in the inbox, and the state in which it was seen."""

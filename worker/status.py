@@ -19,7 +19,7 @@ from worker.outbox.places import Places
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
-from worker.queue.roster import WorkerBeat, workers
+from worker.queue.roster import WorkerBeat, missing_workers, workers
 from worker.settings import Settings
 
 
@@ -44,12 +44,16 @@ class Status:
     workers: list[WorkerBeat]
     broker: str
     """``running``, ``not running`` or why it cannot be reached."""
+    missing: dict[str, float] = field(default_factory=dict)
+    """Workers that went without a word, and for how many seconds they are silent."""
 
     @property
     def needs_a_person(self) -> bool:
         """Whether anything failed or cannot be taken up."""
-        return bool(self.problems) or any(
-            s.state in ("failed", "incomplete", "held") for s in self.shoots
+        return (
+            bool(self.problems)
+            or any(s.state in ("failed", "incomplete", "held") for s in self.shoots)
+            or any(sign.trouble for sign in self.workers)
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class Status:
 def gather(settings: Settings) -> Status:
     """Reads inbox, outbox and, where it runs, Redis."""
     places = Places(settings.inbox, settings.outbox)
-    rules = Rules(settings.settle_seconds, settings.quiet_seconds)
+    rules = Rules(settings.settle_seconds, settings.quiet_seconds, max_frames=settings.max_frames)
     now, clock = time.monotonic(), time.time()
     rest = Rest.by_age(look(settings.inbox).sources, now, clock)
     inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules, rest=rest)
@@ -70,12 +74,13 @@ def gather(settings: Settings) -> Status:
         redis = connect(url)
     except BrokerError as error:
         broker = str(error) if settings.broker_url else "not running (start it: cyclorama run)"
-        leases, crew = None, []
+        leases, crew, missing = None, [], {}
     else:
         broker = "running"
-        leases, crew = Leases(redis, seconds=settings.lease_seconds), workers(redis)
+        leases = Leases(redis, seconds=settings.lease_seconds)
+        crew, missing = workers(redis), missing_workers(redis)
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker)
+    return Status(shoots, view.problems, crew, broker, missing)
 
 
 def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None) -> ShootStatus:
@@ -93,7 +98,8 @@ def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None)
     if note.state == "working":
         held = leases is not None and leases.held(shoot)
         notes.append(note.worker if held else f"{note.worker} is gone; it will be queued again")
-    return ShootStatus(shoot, note.state, note.done, total, notes)
+    state = "queued" if note.state == "returned" else note.state
+    return ShootStatus(shoot, state, note.done, total, notes)
 
 
 def _flags(manifest: Manifest) -> list[str]:
@@ -128,7 +134,13 @@ def show(status: Status, console: Console) -> None:
     lines += [
         f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
         f"working on {', '.join(sign.shoots) or 'nothing'}"
+        + (f"; TROUBLE: {sign.trouble}" if sign.trouble else "")
         for sign in status.workers
+    ]
+    lines += [
+        f"worker {name}: no sign of life for {seconds:.0f} s: it died, is frozen, or does not "
+        "reach Redis"
+        for name, seconds in status.missing.items()
     ]
     lines.append(f"Redis: {status.broker}")
     for line in lines:

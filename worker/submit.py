@@ -35,6 +35,7 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
             yield f"{name} is in work already"
             continue
         message = JobMessage.of(shoots[name], retry=retry)
-        leases.write(name, queued(message, at=time.time()))
-        queue.send(message)
+        at = time.time()
+        leases.write(name, queued(message, at=at))
+        queue.send(message, at=at)
         yield f"{name} is queued: {len(message.frames)} frames"

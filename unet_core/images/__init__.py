@@ -117,14 +117,15 @@ class Photo:
         return np.array(to_srgb(Image.fromarray(self.pixels), self.icc))
 
 
-def decode(path: Path, *, max_pixels: int = _MAX_PIXELS) -> Photo:
+def decode(path: Path, *, max_pixels: int = _MAX_PIXELS, within: Path | None = None) -> Photo:
     """The photo in ``path``: the first one, where the file holds several.
 
     RGB keeps its profile and its bits; 16 bits become 8; CMYK, Lab and profiled grey become
-    sRGB. Size is checked in the header, before anything is decoded. Safe to call from many
-    threads. Raises ``ImageError``, and nothing else, for whatever is wrong with the file.
+    sRGB. Size is checked in the header, before anything is decoded. A file that links lead to
+    outside of the folder ``within`` is refused. Safe to call from many threads. Raises
+    ``ImageError``, and nothing else, for whatever is wrong with the file.
     """
-    file = read_image_file(path, max_bytes=_max_bytes(max_pixels))
+    file = read_image_file(path, max_bytes=_max_bytes(max_pixels), within=within)
     with decode_errors(file):
         image = _load(file, max_pixels=max_pixels)
         if min(image.size) < _MIN_SIDE:
@@ -140,7 +141,7 @@ def decode(path: Path, *, max_pixels: int = _MAX_PIXELS) -> Photo:
         return Photo(np.array(rgb), alpha, icc, exif, hashlib.sha256(file.data).hexdigest())
 
 
-def check_complete(path: Path) -> bool:
+def check_complete(path: Path, *, within: Path | None = None) -> bool:
     """Whether ``path`` is done being written, as far as its content can tell.
 
     ``False``: empty, cut off, or a reserved size still filled with zeros. ``True``: it decodes to
@@ -149,7 +150,7 @@ def check_complete(path: Path) -> bool:
     time of reading them. Raises ``OSError`` if the file vanished or the disk failed.
     """
     try:
-        file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS))
+        file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS), within=within)
         if file.proves_itself:
             file.require_whole()
         else:

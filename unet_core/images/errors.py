@@ -1,8 +1,8 @@
 """What can be wrong with one photo file, in words a photographer can act on.
 
     ImageError
-    ├── UnreadableImage    the file itself: missing, no-permission, read-failed, empty-file,
-    │                      not-an-image, truncated, corrupt
+    ├── UnreadableImage    the file itself: missing, no-permission, read-failed, outside,
+    │                      empty-file, not-an-image, truncated, corrupt
     ├── UnsupportedImage   a picture, but not for us: needs-heic, needs-raw, unsupported-format
     ├── ImageTooLarge      too-large: more pixels (or bytes) than the limit
     └── ImageTooSmall      too-small: a side under 16 pixels
@@ -78,6 +78,15 @@ def not_an_image(path: Path, found: str) -> UnreadableImage:
         f"{shown(path)} is not a picture: {found}",
         code="not-an-image",
         cure="Take it out of the folder, or replace it by the photo.",
+    )
+
+
+def outside(path: Path) -> UnreadableImage:
+    """The error for a link that leads out of the folder in which photos may lie."""
+    return UnreadableImage(
+        f"{shown(path)} is a link that leads out of its folder",
+        code="outside",
+        cure="Copy the file itself there.",
     )
 
 

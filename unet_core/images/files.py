@@ -24,6 +24,7 @@ from unet_core.images.errors import (
     UnsupportedImage,
     corrupt,
     not_an_image,
+    outside,
     shown,
     truncated,
     unsupported,
@@ -63,14 +64,17 @@ class ImageFile:
             raise corrupt(self.path, f"its {self.kind} structure is broken")
 
 
-def read_image_file(path: Path, *, max_bytes: int) -> ImageFile:
-    """The file's bytes and kind. Raises ``ImageError``; a non-picture is not read to its end."""
+def read_image_file(path: Path, *, max_bytes: int, within: Path | None = None) -> ImageFile:
+    """The file's bytes and kind. Raises ``ImageError``; a non-picture is not read to its end, and
+    nothing is read of a file outside of the folder ``within``."""
     with _disk_errors(path):
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
             is_folder = stat.S_ISDIR(mode)
             raise not_an_image(path, "a folder" if is_folder else "not a regular file")
         with path.open("rb") as file:
+            if within is not None and not _lies_in(within, path, file.fileno()):
+                raise outside(path)
             head = file.read(HEAD_BYTES)
             if sniff(head) is None:
                 raise _no_picture(path, head)
@@ -86,6 +90,19 @@ def read_image_file(path: Path, *, max_bytes: int) -> ImageFile:
     if kind is None:
         raise _no_picture(path, data)
     return ImageFile(path, data, kind)
+
+
+def _lies_in(folder: Path, path: Path, handle: int) -> bool:
+    """Whether the file that was opened as ``path`` lies in ``folder``, however links lead there.
+    Asked of the open file where the system can tell: a name may be turned into a link at any time,
+    also between a look at it and its use."""
+    try:
+        where = Path(f"/proc/self/fd/{handle}").readlink()
+    except OSError:
+        where = path.resolve(strict=True)
+        if not os.path.samestat(where.lstat(), os.fstat(handle)):
+            return False
+    return where.is_relative_to(folder.resolve())
 
 
 def open_header(file: ImageFile) -> Image.Image:

@@ -109,7 +109,7 @@ def _ease(t: Floats) -> Floats:
 def _picture(backdrop: PictureBackdrop, size: tuple[int, int]) -> Pixels:
     """The picture, upright, cut evenly to the frame's shape and brought to its size; in sRGB."""
     try:
-        photo = decode(backdrop.picture)
+        photo = decode(backdrop.picture, within=backdrop.picture.parent)
     except ImageError as error:
         raise PresetError(
             f"The backdrop picture {backdrop.picture} cannot be used: {error.what}",

@@ -48,7 +48,7 @@ def _margin(overlay: Overlay, size: tuple[int, int]) -> int:
 def _drawn(overlay: Overlay, size: tuple[int, int], icc: bytes | None) -> Image.Image:
     """The picture at its size on a frame of ``size`` (W, H), RGBA in the frame's colours."""
     try:
-        photo = decode(overlay.picture)
+        photo = decode(overlay.picture, within=overlay.picture.parent)
     except ImageError as error:
         raise PresetError(
             f"The overlay {overlay.picture} cannot be used: {error.what}", cure=error.cure

@@ -45,7 +45,7 @@ class Plates:
             return None
         with self._lock:
             if path not in self._kept:
-                self._kept[path] = _read(path)
+                self._kept[path] = _read(path, within=path.parent.parent)
             plate = self._kept[path]
         height, width = shape[:2]
         if plate.shape[:2] == (height, width):
@@ -73,9 +73,9 @@ class Plates:
         return found
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path, *, within: Path) -> Pixels:
     try:
-        return decode(path).pixels
+        return decode(path, within=within).pixels
     except ImageError as error:
         raise PlateError(
             f"the plate {path} cannot be used: {error.what}", cure=error.cure

@@ -40,8 +40,14 @@ class _Table(BaseModel):
 
 
 def _beside_the_preset(value: Any, info: ValidationInfo) -> Any:
+    """A picture's path in the preset's folder: a preset comes with a shoot, from anybody, and is
+    not to show what else lies on this machine."""
     folder: Path = (info.context or {}).get("folder", Path())
-    return folder / value if isinstance(value, str) and value else value
+    if not isinstance(value, str) or not value:
+        return value
+    if "\0" in value or not (folder / value).resolve().is_relative_to(folder.resolve()):
+        raise ValueError("it leads out of the preset's folder")
+    return folder / value
 
 
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -71,7 +77,7 @@ class PictureBackdrop(_Table):
     """A photo that covers the frame; what does not fit is cropped evenly, nothing is stretched."""
 
     kind: Literal["picture"]
-    picture: Picture = Field(description="a picture file, relative to the preset's folder")
+    picture: Picture = Field(description="a picture file in the preset's folder")
 
 
 class NoBackdrop(_Table):
@@ -131,7 +137,7 @@ class Framing(_Table):
 class Overlay(_Table):
     """A picture laid over every finished frame: a logo, a number plate's cover."""
 
-    picture: Picture = Field(description="a picture file, relative to the preset's folder")
+    picture: Picture = Field(description="a picture file in the preset's folder")
     position: Literal[
         "top-left", "top", "top-right", "centre", "bottom-left", "bottom", "bottom-right"
     ] = Field(
@@ -238,7 +244,13 @@ def preset_of(folder: Path, default: str, *, folders: Sequence[Path]) -> Preset:
     """The preset of a shoot in the inbox's ``folder``: its own, or else that of the name
     ``default``. Raises `PresetError` as `load_preset` does."""
     own = folder / PRESET
-    return read_preset(own) if own.is_file() else load_preset(default, folders=folders)
+    if not own.is_file():
+        return load_preset(default, folders=folders)
+    if not own.resolve().is_relative_to(folder.parent.resolve()):
+        raise PresetError(
+            f"{own} is a link that leads out of the inbox", cure="Copy the file itself"
+        )
+    return read_preset(own)
 
 
 def read_preset(path: Path) -> Preset:

@@ -32,6 +32,8 @@ class Rules:
     quiet_seconds: float
     once: bool = False
     """Take what is there: do not wait for more frames, nor for a copy that stalled."""
+    max_frames: int = 1000
+    """A shoot with more is not taken up."""
 
 
 @dataclass(frozen=True)

@@ -24,22 +24,26 @@ from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdraw
 from worker.intake.scan import Rest, Snapshot, look
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.outbox.places import Places
+from worker.outbox.sweep import Sweep
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
 from worker.shoots import PRESET, Shoot, Source, group
 
 log = logging.getLogger(__name__)
 
-LOST_AFTER_SECONDS = 15.0
-"""A job that is noted as queued for so long while the queue is empty was lost: queue it again."""
+LOST_AFTER_SECONDS = 10.0
+"""A job that is noted as queued for so long and is not in the queue was lost: queue it again."""
+MOST_IN_A_TICK = 200
+"""Shoots that are queued at once; the next tick goes on."""
+LONGEST_REST_SECONDS = 60.0
 
 
 class Queue(Protocol):
     """What the watcher needs of the queue."""
 
-    def send(self, message: JobMessage) -> None: ...
+    def send(self, message: JobMessage, *, at: float) -> None: ...
 
-    def length(self) -> int: ...
+    def oldest(self) -> float | None: ...
 
 
 @dataclass
@@ -63,7 +67,7 @@ class Inbox:
     def __init__(
         self, places: Places, *, preset: str, presets: Path, rules: Rules, rest: Rest | None = None
     ) -> None:
-        self._places, self._rules = places, rules
+        self.places, self._rules = places, rules
         self._default = load_preset(preset, folders=[presets])
         self._rest = rest or Rest()
         self._whole: dict[Source, bool] = {}
@@ -71,10 +75,16 @@ class Inbox:
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
-        snapshot = look(self._places.inbox)
+        snapshot = look(self.places.inbox)
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
         for shoot in group(snapshot.sources.values()):
+            if len(shoot.frames) > self._rules.max_frames:
+                view.problems[shoot.name] = (
+                    f"{len(shoot.frames)} photos are more than a shoot may have "
+                    f"({self._rules.max_frames}); split it, or raise CYCLORAMA_MAX_FRAMES"
+                )
+                continue
             try:
                 expected = self._preset(shoot.name, snapshot).frames
             except PresetError as error:
@@ -97,13 +107,13 @@ class Inbox:
 
     def _preset(self, shoot: str, snapshot: Snapshot) -> Preset:
         if shoot in snapshot.presets:
-            return read_preset(self._places.inbox / shoot / PRESET)
+            return read_preset(self.places.inbox / shoot / PRESET)
         return self._default
 
     def manifest(self, shoot: str) -> Manifest | None:
         """The manifest of a shoot, the held edition before the published one, because it is the
         newer; read again only when it changed."""
-        for folder in (self._places.held(shoot), self._places.published(shoot)):
+        for folder in (self.places.held(shoot), self.places.published(shoot)):
             try:
                 stat = (folder / MANIFEST).stat()
             except OSError:
@@ -118,64 +128,95 @@ class Inbox:
     def _is_whole(self, source: Source) -> bool:
         if not self._whole.get(source):
             try:
-                self._whole[source] = check_complete(self._places.inbox / source.path)
+                self._whole[source] = check_complete(
+                    self.places.inbox / source.path, within=self.places.inbox
+                )
             except OSError:
                 return False  # it went away, or the disk failed: the next look tells
         return self._whole[source]
 
 
 class Watcher:
-    """Queues what is ready and not in work."""
+    """Queues what is ready and not in work.
 
-    def __init__(self, inbox: Inbox, leases: Leases, queue: Queue, *, max_attempts: int) -> None:
+    A shoot whose workers die again and again is given up after ``max_attempts``. One that fails
+    for a reason of its surroundings, a full disk say, is tried until it goes; only a run that is
+    to end (``once``) gives up on it too.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        leases: Leases,
+        queue: Queue,
+        *,
+        max_attempts: int,
+        once: bool = False,
+    ) -> None:
         self._inbox, self._leases, self._queue = inbox, leases, queue
-        self._max_attempts = max_attempts
+        self._max_attempts, self._once = max_attempts, once
+        self._sweep = Sweep(inbox.places, rest_seconds=2 * leases.seconds)
         self._said: dict[str, str] = {}
 
     def tick(self, now: float, clock: float) -> View:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
         since the epoch (notes in Redis are shared with other machines)."""
         view = self._inbox.view(now)
+        room = MOST_IN_A_TICK
         for decision in view.decisions.values():
-            if decision.stage == Stage.READY:
-                self._submit(decision.shoot, clock, view)
+            if decision.stage == Stage.READY and room:
+                room -= self._submit(decision.shoot, clock, view)
         self._report(view.problems)
+        wanted = {decision.shoot.name for decision in view.open}
+        self._sweep.tick(now, wanted=wanted, in_work=self._leases.held)
         return view
 
-    def _submit(self, shoot: Shoot, clock: float, view: View) -> None:
-        fresh = JobMessage.of(shoot)
-        attempt = self._attempt(fresh, clock)
-        if attempt is None:
-            return
-        if attempt > self._max_attempts:
+    def _submit(self, shoot: Shoot, clock: float, view: View) -> bool:
+        message = self._job(JobMessage.of(shoot), clock)
+        if message is None:
+            return False
+        if message.deaths >= self._max_attempts or (
+            self._once and message.attempt > self._max_attempts
+        ):
             view.given_up.add(shoot.name)
             view.problems[shoot.name] = (
                 f"gave up after {self._max_attempts} attempts; look at the worker's log, then "
                 f"run: cyclorama retry {shoot.name}"
             )
-            return
-        message = fresh.model_copy(update={"attempt": attempt})
+            return False
         self._leases.write(shoot.name, queued(message, at=clock))
-        self._queue.send(message)
-        log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), attempt)
+        self._queue.send(message, at=clock)
+        log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), message.attempt)
+        return True
 
-    def _attempt(self, message: JobMessage, clock: float) -> int | None:
-        """Which attempt this job would be; ``None`` if the shoot is queued or in work."""
-        if self._leases.held(message.shoot):
+    def _job(self, fresh: JobMessage, clock: float) -> JobMessage | None:
+        """The job to queue now; ``None`` if the shoot is queued or in work, or has to rest."""
+        if self._leases.held(fresh.shoot):
             return None
-        note = self._leases.note(message.shoot)
+        note = self._leases.note(fresh.shoot)
         if note is None:
-            return 1
+            return fresh
+        same = {"attempt": note.attempt, "deaths": note.deaths}
+        age = abs(clock - note.at)  # a clock that was set back must not make us wait for hours
         if note.state == "queued":
-            lost = clock - note.at > LOST_AFTER_SECONDS and self._queue.length() == 0
-            return note.attempt if lost else None
-        if note.photos != message.photos:
-            return 1  # somebody changed the photos since: they deserve a fresh start
+            lost = age > LOST_AFTER_SECONDS and self._is_past(note.at)
+            return fresh.model_copy(update=same) if lost else None
+        if note.photos != fresh.photos:
+            return fresh  # somebody changed the photos since: they deserve a fresh start
+        if note.state == "returned":
+            return fresh.model_copy(update=same)
+        again = {"attempt": note.attempt + 1}
         if note.state == "failed":
-            # Rests longer after every failure: 2, 4, 8 … seconds, a minute at most.
-            rest = 0.0 if note.attempt >= self._max_attempts else min(60.0, 2.0**note.attempt)
-            return note.attempt + 1 if clock - note.at > rest else None
-        return note.attempt + 1  # it says working, and nobody holds the lease: the worker died
+            given_up = self._once and note.attempt >= self._max_attempts
+            rest = 0.0 if given_up else min(LONGEST_REST_SECONDS, 2.0 ** min(note.attempt, 10))
+            return fresh.model_copy(update=same | again) if age > rest else None
+        # It says working, and nobody holds the lease: the worker died.
+        return fresh.model_copy(update=again | {"deaths": note.deaths_so_far})
+
+    def _is_past(self, queued_at: float) -> bool:
+        """Whether the queue has gone on beyond what was queued then."""
+        oldest = self._queue.oldest()
+        return oldest is None or oldest > queued_at
 
     def _report(self, problems: dict[str, str]) -> None:
         for path, sentence in problems.items():

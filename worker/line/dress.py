@@ -140,7 +140,11 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
     look, watch = wardrobe.look, Stopwatch()
     try:
         with watch.stage("decode"):
-            photo = decode(wardrobe.inbox / row.source.path, max_pixels=wardrobe.max_pixels)
+            photo = decode(
+                wardrobe.inbox / row.source.path,
+                max_pixels=wardrobe.max_pixels,
+                within=wardrobe.inbox,
+            )
             alpha = read_mask(wardrobe.masks / row.outputs["mask"].path)
         if alpha.shape != photo.pixels.shape[:2]:
             height, width = photo.pixels.shape[:2]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
 from worker.line.dress import Look, dress, judged, mask_file
 from worker.line.stopwatch import Stopwatch
+from worker.line.trial import Trial
+from worker.line.vigil import Vigil
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
 from worker.outbox.quality import confidence, edge_certainty
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 DEADLY = 2
 """A frame that was begun so often without an end is set aside."""
+NETWORK = "network"
+"""The stage in which a frame waits for the device: that it hangs there is no photo's fault."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,10 @@ class Order:
     max_pixels: int
     dresses: bool = True
     """Whether frames get their pictures at once, and not when all masks of the shoot are known."""
-    careful: bool = False
-    """An earlier attempt died: note each frame before it is begun, and set aside a killer."""
+    vigil: Vigil = field(default_factory=Vigil)
+    trial: Trial | None = None
+    """An earlier attempt died: try each photo in a process of its own before it is begun here, note
+    that it is begun, and set aside a killer."""
 
 
 def make_frame(frame: Frame, order: Order) -> FrameRow:
@@ -53,16 +59,19 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
     a full disk, a device that fails or an impossible preset does raise, because it is not the
     photo's fault."""
     path = order.inbox / frame.source.path
-    died = order.careful and order.staging.begin(frame.name) >= DEADLY
     source = SourceRecord(**dataclasses.asdict(frame.source))
     try:
         source = _seen_now(path, frame.source)
-        row = _killer(frame, source) if died else _finish(frame, source, path, order)
+        reason = order.trial and _guilt(frame, path, order)
+        row = _killer(frame, source, reason) if reason else _finish(frame, source, path, order)
     except ImageError as error:
         if not order.inbox.is_dir():  # the share is gone, not this photo
             raise FolderError(f"the inbox {order.inbox} went away") from error
         row = _failed(frame, source, error.code, str(error))
-    except (OSError, MemoryError, CycloramaError):
+    except MemoryError:
+        raise
+    except (OSError, CycloramaError):
+        order.staging.absolve(frame.name)
         raise
     except Exception as error:
         log.exception("frame %s failed", frame.source.path)
@@ -78,9 +87,23 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
 
 def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> FrameRow:
     watch = Stopwatch()
+    with order.vigil.over(
+        frame.source.path, watch, blame=lambda: _blame(frame, watch, order.staging)
+    ):
+        return _through_all_stages(frame, source, path, order, watch)
+
+
+def _blame(frame: Frame, watch: Stopwatch, staging: Staging) -> None:
+    if watch.current != NETWORK:
+        staging.begin(frame.name)
+
+
+def _through_all_stages(
+    frame: Frame, source: SourceRecord, path: Path, order: Order, watch: Stopwatch
+) -> FrameRow:
     with watch.stage("decode"):
-        photo = decode(path, max_pixels=order.max_pixels)
-    with watch.stage("network"):
+        photo = decode(path, max_pixels=order.max_pixels, within=order.inbox)
+    with watch.stage(NETWORK):
         masked = _mask(photo, order)
     with watch.stage("refine"):
         alpha = refine(masked.mask, photo.pixels)
@@ -120,9 +143,18 @@ def _mask(photo: Photo, order: Order) -> Masked:
         ) from error
 
 
-def _killer(frame: Frame, source: SourceRecord) -> FrameRow:
+def _guilt(frame: Frame, path: Path, order: Order) -> str | None:
+    """What the photo does to the program, in words; ``None`` if nothing is known against it."""
+    if order.trial and (reason := order.trial.verdict(path)):
+        return f"{reason} each of {DEADLY} times that it was opened"
+    if order.staging.begin(frame.name) >= DEADLY:
+        return f"ended or held up the worker {DEADLY} times"
+    return None
+
+
+def _killer(frame: Frame, source: SourceRecord, reason: str) -> FrameRow:
     message = (
-        f"{frame.source.path} ended the worker {DEADLY} times and was set aside. "
+        f"{frame.source.path} {reason}, and was set aside. "
         "Export the photo anew, replace it, and it is made again"
     )
     return _failed(frame, source, "crashed", message)

@@ -6,11 +6,12 @@ message ─ lease ─ what is done already? ─ frames, several at once ─ mani
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
-from worker.errors import CycloramaError, LeaseLost
+from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, preset_of
 from worker.line.batcher import Batcher
@@ -26,6 +27,8 @@ from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
 from worker.line.parallel import in_parallel
+from worker.line.trial import Trial
+from worker.line.vigil import Vigil
 from worker.line.wanted import Wanted
 from worker.outbox.manifest import (
     CheckpointRecord,
@@ -57,6 +60,8 @@ class LineOptions:
     max_pixels: int
     worker: str
     """Name under which this worker shows up."""
+    frame_seconds: float = 300.0
+    """A photo on trial that takes longer hangs."""
 
 
 class Line:
@@ -81,6 +86,10 @@ class Line:
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
         self.shoots: set[str] = set()
         """Shoots in work now."""
+        self.steps = 0
+        """Grows with everything that shows that the line goes on."""
+        self.vigil = Vigil()
+        self._ending = threading.Event()
 
     def handle(self, payload: object) -> None:
         """Does one message. Never raises: what went wrong is logged and noted in Redis, and the
@@ -91,6 +100,7 @@ class Line:
         except (CycloramaError, RedisError) as error:
             log.error("a message was dropped: %s", error)
             return
+        self.steps += 1
         if lease is None:
             log.info("%s is in work elsewhere", message.shoot)
             return
@@ -101,15 +111,34 @@ class Line:
             self._forget(message.shoot)
         except LeaseLost as error:
             log.warning("%s", error)
-        except CycloramaError as error:
-            log.error("%s failed in attempt %d: %s", message.shoot, message.attempt, error)
-            self._note(message, "failed", error=str(error))
+        except HandedBack as error:
+            log.info("%s", error)
+            self._note(message, "returned")
+        except (CycloramaError, OSError) as error:
+            self._failed(message, lease, _studio_error(error, self._places), error)
         except Exception as error:
             log.exception("%s failed in attempt %d", message.shoot, message.attempt)
-            self._note(message, "failed", error=f"{type(error).__name__}: {error}")
+            self._failed(message, lease, f"{type(error).__name__}: {error}", error)
         finally:
+            self.steps += 1
             self.shoots.discard(message.shoot)
             self._release(lease)
+
+    def hand_back(self) -> None:
+        """From now on no frame is begun: frames in work are finished, and shoots given back."""
+        self._ending.set()
+
+    def _failed(self, message: JobMessage, lease: Lease, reason: str, cause: Exception) -> None:
+        log.error("%s failed in attempt %d: %s", message.shoot, message.attempt, reason)
+        if isinstance(cause, MemoryError):  # nearly a death: the next attempt is as careful
+            message = message.model_copy(update={"deaths": message.deaths + 1})
+        if not lease.lost:  # the note is another worker's by now
+            self._note(message, "failed", error=reason)
+
+    def _check(self, lease: Lease) -> None:
+        lease.check()
+        if self._ending.is_set():
+            raise HandedBack(f"{lease.shoot} is given back unfinished: this worker is to stop")
 
     def _work(self, message: JobMessage, lease: Lease) -> None:
         started = now()
@@ -121,10 +150,11 @@ class Line:
         if any(wanted.is_met(edition) for _, edition in self._editions(shoot)[:1]):
             log.info("%s is done already", shoot)
             return
+        self._note(message, "working")
+        self._check(lease)
         staging = Staging(self._places, shoot)
         done = self._done_already(staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
-        self._note(message, "working", done=len(frames) - len(rest))
         look = Look(preset, Plates(self._places.inbox / PLATE))
         order = Order(
             job=message.job,
@@ -135,26 +165,53 @@ class Line:
             staging=staging,
             inbox=self._places.inbox,
             max_pixels=self._options.max_pixels,
-            careful=message.attempt > 1,
+            vigil=self.vigil,
         )
-        with self._alone if order.careful else nullcontext():
+        with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
+            self._note(message, "working", done=len(frames) - len(rest))
+            self._check(lease)
             for row in self._make(rest, order):
-                lease.check()
                 done[row.name] = row
                 self._count(row)
                 self._progress(shoot, len(done))
+                self._check(lease)
         if preset.framing.mode == "fit":
             for row in self._fit(done, look, staging):
-                lease.check()
                 done[row.name] = row
+                self.steps += 1
+                self._check(lease)
+        if not self._still_there(frames, done):
+            log.info("%s went away from the inbox: nothing is published", shoot)
+            staging.discard()
+            return
         manifest = self._manifest(message, started, done, preset, segmenter)
-        lease.renew()  # asks Redis: nobody else may publish this shoot now
+        self._renew(lease)
         folder = staging.publish(manifest)
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
 
+    @contextmanager
+    def _on_trial(self, message: JobMessage, order: Order) -> Iterator[Order]:
+        """The order for a shoot on which a worker died: one frame at a time, each on trial."""
+        options = self._options
+        self._note(
+            message, "returned"
+        )  # should we die before it is its turn, it was another's fault
+        trial = Trial(order.inbox, max_pixels=options.max_pixels, seconds=options.frame_seconds)
+        with self._alone, closing(trial):
+            yield dataclasses.replace(order, trial=trial)
+
+    def _still_there(self, frames: list[Frame], done: dict[str, FrameRow]) -> bool:
+        """Whether any photo of the job is in the inbox yet. Those that went away before they were
+        read leave no row: whoever took them out does not want them."""
+        there = {f.name for f in frames if (self._places.inbox / f.source.path).exists()}
+        for row in list(done.values()):
+            if row.error and row.error.code == "missing" and row.name not in there:
+                del done[row.name]
+        return bool(there)
+
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
         """The rows of the frames, in the order in which they are finished."""
-        at_once = 1 if order.careful else self._options.frames_per_job
+        at_once = 1 if order.trial else self._options.frames_per_job
         yield from in_parallel(lambda frame: make_frame(frame, order), frames, at_once=at_once)
 
     def _fit(self, done: dict[str, FrameRow], look: Look, staging: Staging) -> Iterator[FrameRow]:
@@ -224,6 +281,8 @@ class Line:
             worker=self._options.worker,
             error=error,
             photos=message.photos,
+            began_with=done,
+            deaths=message.deaths,
         )
         try:
             self._leases.write(message.shoot, note)
@@ -244,12 +303,35 @@ class Line:
 
     def _count(self, row: FrameRow) -> None:
         self.frames += 1
+        self.steps += 1
         self.last_frame_at = time.time()
         if row.batch and row.batch.jobs > 1:
             self.shared_batches.add(row.batch.number)
+
+    def _renew(self, lease: Lease) -> None:
+        """Asks Redis whether the shoot is still ours to publish. One that does not answer is no
+        reason to wait: whoever took the shoot over has taken its staging folder too."""
+        try:
+            lease.renew()
+        except RedisError as error:
+            log.warning("%s is published without a word of Redis: %s", lease.shoot, error)
 
     def _release(self, lease: Lease) -> None:
         try:
             lease.release()
         except RedisError as error:
             log.warning("the lease on %s lapses by itself: %s", lease.shoot, error)
+
+
+def _studio_error(error: Exception, places: Places) -> str:
+    """What to tell of an error that is no photo's fault."""
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or str(error)
+    cure = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Look at the disk"
+    return str(
+        FolderError(
+            f"the outbox {places.outbox} cannot be written ({reason})",
+            cure=f"{cure}; the shoot is tried again by itself",
+        )
+    )

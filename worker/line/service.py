@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
 import threading
+import time
+from collections.abc import Callable
 
 import torch
 from redis import Redis
@@ -12,25 +17,28 @@ from redis.exceptions import RedisError
 from unet_core.cores import usable_cores
 from unet_core.segment import DeviceError, choose_device
 from unet_core.store import ModelStore
-from worker.errors import ModelError
+from worker.errors import ModelError, SettingsError
 from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
 from worker.line.memory import keep_memory
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
+from worker.line.pulse import Ending, Limits, Pulse
 from worker.line.shape import line_shape, share_cores
 from worker.line.tasks import serve
 from worker.outbox.places import Places
 from worker.queue.app import connect, make_app
+from worker.queue.health import REPLACE_ME, HealthFile, resident_bytes
 from worker.queue.leases import Leases
-from worker.queue.roster import BEAT_SECONDS, WorkerBeat, beat, leave, worker_name
+from worker.queue.roster import BEAT_SECONDS, WorkerBeat, leave, worker_name
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, broker_url: str) -> int:
-    """Serves the queue until told to stop; returns the exit code.
+    """Serves the queue until told to stop; returns the exit code, which is 75 if a fresh worker
+    should take the place of this one.
 
     Raises :class:`CycloramaError` when it cannot start.
     """
@@ -39,9 +47,13 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
     line, slot, batcher = make_line(settings, redis)
-    stop = threading.Event()
-    signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
-    signs.start()
+    stop, worn = threading.Event(), threading.Event()
+    file = HealthFile(settings.state, worker_name())
+    pulse = Pulse(
+        redis, line, lambda: _sign(line, slot, batcher), file=file, limits=_limits(settings)
+    )
+    beats = threading.Thread(target=_beat, args=(pulse.tick, stop, worn), daemon=True)
+    beats.start()
     follow = threading.Thread(
         target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
     )
@@ -49,12 +61,16 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     current = slot.current
     log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, current.card.version)
     try:
-        return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+        code = serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+        return REPLACE_ME if worn.is_set() else code
     finally:
         stop.set()
         follow.join()
-        signs.join()
+        beats.join()
         batcher.close()
+        file.remove()
+        with contextlib.suppress(RedisError):
+            leave(redis, worker_name())
 
 
 def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batcher]:
@@ -75,6 +91,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
             frames_per_job=max(1, shape.in_flight // settings.jobs),
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),
+            frame_seconds=settings.frame_seconds,
         ),
     )
     return line, slot, batcher
@@ -93,26 +110,47 @@ def load_device(settings: Settings) -> torch.device:
         raise ModelError(str(error)) from error
 
 
-def _beat(
-    redis: Redis, line: Line, slot: ModelSlot, batcher: Batcher, stop: threading.Event
-) -> None:
-    while True:
-        sign = WorkerBeat(
-            name=worker_name(),
-            device=str(slot.current.device),
-            checkpoint=slot.current.card.version,
-            frames=line.frames,
-            last_frame_at=line.last_frame_at,
-            shoots=sorted(line.shoots),
-            batches={str(size): count for size, count in sorted(batcher.sizes.items())},
-            shared_batches=len(line.shared_batches),
+def _limits(settings: Settings) -> Limits:
+    limits = Limits(settings.jobs, settings.frame_seconds, settings.memory_mb << 20)
+    if limits.memory_bytes and (held := resident_bytes()) > limits.memory_bytes:
+        raise SettingsError(
+            f"memory_mb (CYCLORAMA_MEMORY_MB) is {settings.memory_mb}, and the program holds "
+            f"{held >> 20} MB before its first photo",
+            cure=f"Set it to {2 * (held >> 20)} at least, or to 0 for no limit",
         )
-        try:
-            beat(redis, sign)
-            if stop.wait(BEAT_SECONDS):
-                leave(redis, sign.name)
-                return
-        except RedisError as error:
-            log.warning("no sign of life could be left: %s", error)
-            if stop.wait(BEAT_SECONDS):
-                return
+    return limits
+
+
+def _sign(line: Line, slot: ModelSlot, batcher: Batcher) -> WorkerBeat:
+    return WorkerBeat(
+        name=worker_name(),
+        device=str(slot.current.device),
+        checkpoint=slot.current.card.version,
+        frames=line.frames,
+        last_frame_at=line.last_frame_at,
+        shoots=sorted(line.shoots),
+        batches={str(size): count for size, count in sorted(batcher.sizes.items())},
+        shared_batches=len(line.shared_batches),
+    )
+
+
+def _beat(
+    tick: Callable[[float], Ending | None], stop: threading.Event, worn: threading.Event
+) -> None:
+    """Ticks until ``stop`` is set. A worker that has to be replaced sets ``worn`` and ends, once
+    what it has in work is given back; or on the spot, if that can never be."""
+    last = time.monotonic()
+    while True:
+        now = time.monotonic()
+        # A process that was frozen, or had no processor, has not worked in that time either.
+        ending = tick(min(now - last, 2 * BEAT_SECONDS))
+        last = now
+        if ending and ending.at_once:
+            log.critical("this worker ends, to be replaced: %s", ending.reason)
+            os._exit(REPLACE_ME)
+        if ending and not worn.is_set():
+            log.error("this worker finishes and ends, to be replaced: %s", ending.reason)
+            worn.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+        if stop.wait(BEAT_SECONDS):
+            return

@@ -13,9 +13,12 @@ class Stopwatch:
     """Seconds by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    current: str = ""
+    """The stage that goes on now."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began, self.current = time.perf_counter(), name
         yield
+        self.current = ""
         self.seconds[name] = round(time.perf_counter() - began, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -9,8 +10,8 @@ from pathlib import Path
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Puts ``data`` at ``path``: whole or not at all, and on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Puts ``data`` at ``path``: whole or not at all, and on the disk when this returns. Its folder
+    must be there: one that another attempt has moved away is not to be made again."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("wb") as handle:
@@ -19,7 +20,8 @@ def write_file(path: Path, data: bytes) -> None:
             os.fsync(handle.fileno())
         part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong first is what to tell
+            part.unlink(missing_ok=True)
         raise
 
 

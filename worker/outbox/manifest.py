@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from worker.shoots import Source
+from worker.shoots import Source, inner_path, one_name
 
 MANIFEST = "manifest.json"
+# People can write to the outbox: what a manifest names is read and copied, so it may lead nowhere.
+Name = Annotated[str, AfterValidator(one_name)]
+InnerPath = Annotated[str, AfterValidator(inner_path)]
 
 
 class _Record(BaseModel):
@@ -25,7 +28,7 @@ class _Record(BaseModel):
 class SourceRecord(_Record):
     """The photo as it was read."""
 
-    path: str
+    path: InnerPath
     size: int
     mtime_ns: int
     sha256: str | None = None
@@ -38,7 +41,7 @@ class SourceRecord(_Record):
 class Output(_Record):
     """One file of the shoot's folder."""
 
-    path: str
+    path: InnerPath
     sha256: str
     bytes: int
 
@@ -70,7 +73,7 @@ class Batch(_Record):
 class FrameRow(_Record):
     """One frame: its outputs, or its failure."""
 
-    name: str
+    name: Name
     angle: int
     source: SourceRecord
     checkpoint: str | None = None
@@ -116,7 +119,7 @@ class Manifest(_Record):
     """A finished shoot."""
 
     format: Literal[1] = 1
-    shoot: str
+    shoot: Name
     status: Literal["complete", "incomplete", "held"]
     preset: PresetRecord
     checkpoint: CheckpointRecord

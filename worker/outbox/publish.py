@@ -1,10 +1,11 @@
 """From staging to the outbox: a shoot is made in a hidden folder and appears whole.
 
-    outbox/.staging/<shoot>/<frame>.jpg, masks/, cutouts/    finished files, each renamed into place
-    outbox/.staging/<shoot>/.rows/                           a row for each finished frame
-    outbox/<shoot>/                                          the same folder, after one rename
+    outbox/.staging/<shoot>/<key>/<frame>.jpg, masks/, …   finished files, each renamed into place
+    outbox/.staging/<shoot>/<key>/.rows/                   a row for each finished frame
+    outbox/<shoot>/                                        the same folder, after one rename
 
-Rows outlive a crash: whoever takes the shoot up again does only the rest.
+Rows outlive a crash: whoever takes the shoot up again does only the rest. The key is another one
+in every attempt: one that was frozen and wakes up finds its folder gone, and can spoil nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from worker.errors import FolderError, ShootError
+from worker.errors import FolderError, LeaseLost, ShootError
 from worker.outbox.files import sha256, sync_folder, write_file
 from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
 from worker.outbox.places import Places
@@ -31,15 +34,19 @@ log = logging.getLogger(__name__)
 
 ROWS = ".rows"
 SHEET, SPIN = "contact-sheet.jpg", "spin.html"
+_PARTS = (ROWS, "masks", "cutouts")
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 class Staging:
-    """One shoot in the making."""
+    """One shoot in the making. To make one takes over what an earlier attempt left: from then on
+    the earlier one's methods raise :class:`LeaseLost`."""
 
     def __init__(self, places: Places, shoot: str) -> None:
         self._places, self.shoot = places, shoot
-        self.folder = places.staging(shoot)
-        (self.folder / ROWS).mkdir(parents=True, exist_ok=True)
+        self.folder = _taken_over(places.staging(shoot))
+        for part in _PARTS:
+            (self.folder / part).mkdir(exist_ok=True)
 
     def rows(self) -> dict[Source, FrameRow]:
         """The frames that are finished, by the photo that they were made from."""
@@ -53,21 +60,29 @@ class Staging:
 
     def write(self, path: str, data: bytes) -> Output:
         """Puts a finished file in place."""
-        write_file(self.folder / path, data)
+        with self._ours():
+            write_file(self.folder / path, data)
         return Output(path=path, sha256=sha256(data), bytes=len(data))
 
     def add(self, row: FrameRow) -> None:
         """Notes that a frame is finished; its files are in place already."""
         path = self._row(row.name)
-        write_file(path, row.model_dump_json().encode())
+        with self._ours():
+            write_file(path, row.model_dump_json().encode())
         path.with_suffix(".begun").unlink(missing_ok=True)
 
     def begin(self, frame: str) -> int:
         """Notes that a frame is begun; returns how often it was begun before and not finished."""
         mark = self._row(frame).with_suffix(".begun")
         before = int(mark.read_text()) if mark.exists() else 0
-        write_file(mark, str(before + 1).encode())
+        with self._ours():
+            write_file(mark, str(before + 1).encode())
         return before
+
+    def absolve(self, frame: str) -> None:
+        """Takes back that a frame was begun: that it was not finished is not its fault."""
+        with contextlib.suppress(OSError):
+            self._row(frame).with_suffix(".begun").unlink(missing_ok=True)
 
     def adopt(self, row: FrameRow, edition: Path) -> bool:
         """Takes a frame over from an earlier edition of the shoot; says whether it could. A file
@@ -76,7 +91,6 @@ class Staging:
             source, target = edition / output.path, self.folder / output.path
             if not _is_intact(source, output):
                 return False
-            target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             try:
                 try:
@@ -93,18 +107,34 @@ class Staging:
 
         Returns where it is now: in the outbox, or among the held shoots.
         """
-        self._write_reports(manifest)
-        write_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-        shutil.rmtree(self.folder / ROWS, ignore_errors=True)
-        self._sweep(manifest)
-        sync_folder(self.folder)
         places, shoot = self._places, self.shoot
         held = manifest.status == "held"
         target = places.held(shoot) if held else places.published(shoot)
-        replace_folder(self.folder, target, aside=places.retired(shoot))
+        with self._ours():
+            self._write_reports(manifest)
+            write_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+            shutil.rmtree(self.folder / ROWS, ignore_errors=True)
+            self._sweep(manifest)
+            sync_folder(self.folder)
+            replace_folder(self.folder, target, aside=places.retired(shoot))
         if not held:  # an edition that was delivered stays while a newer one is held
             shutil.rmtree(places.held(shoot), ignore_errors=True)
+        _drop_empty(self.folder.parent)
         return target
+
+    def discard(self) -> None:
+        """Drops all that was made: the shoot is not wanted any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        _drop_empty(self.folder.parent)
+
+    @contextlib.contextmanager
+    def _ours(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self.folder.is_dir() or not self.folder.parent.parent.is_dir():
+                raise  # something else is missing: the whole outbox, perhaps
+            raise LeaseLost(f"another worker has taken over {self.shoot!r}") from error
 
     def _write_reports(self, manifest: Manifest) -> None:
         frames = [_sheet_frame(row, self.folder) for row in manifest.frames]
@@ -146,21 +176,61 @@ def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
     Raises :class:`FolderError` when what is there was not made by this program.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    new.stat()  # before anything is moved: it may have been taken over
     if target.exists() and not _is_ours(target):
         raise FolderError(
             f"{target} is there and holds no shoot of this program; it is left alone",
             cure="Move it away, or choose another outbox",
         )
-    _put_away(aside, target)
+    put_away(aside, target)
     if target.exists():
         target.rename(aside)
-    new.rename(target)
+    try:
+        new.rename(target)
+    except OSError:
+        with contextlib.suppress(OSError):  # what was delivered stays
+            aside.rename(target)
+        raise
     sync_folder(target.parent)
-    _put_away(aside, target)
+    put_away(aside, target)
 
 
-def _put_away(old: Path, target: Path) -> None:
+def _taken_over(home: Path) -> Path:
+    """A folder of a new name in ``home``, with what the latest attempt left there."""
+    ours = home / uuid.uuid4().hex
+    if home.is_symlink():  # nobody but us makes anything here, and we make no links
+        home.unlink()
+    home.mkdir(parents=True, exist_ok=True)
+    left = sorted(home.iterdir(), key=lambda path: path.lstat().st_mtime_ns)
+    whole = [p for p in left if _KEY.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+    for path in left:
+        if path not in whole[-1:]:
+            _remove(path)
+    if whole:
+        whole[-1].rename(ours)
+    else:
+        ours.mkdir()
+    return ours
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _drop_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody else's attempt lies there already
+        folder.rmdir()
+
+
+def put_away(old: Path, target: Path) -> None:
+    """Removes an older edition of ``target``, or keeps it if a person has touched it."""
     if not old.exists():
+        return
+    if old.is_symlink():
+        old.unlink()
         return
     if _touched_by_people(old):
         kept = target.parent / ".replaced" / f"{target.name[:200]}-{time.time_ns()}"

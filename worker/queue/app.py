@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis import Redis
@@ -11,6 +13,7 @@ from worker.errors import BrokerError
 from worker.queue.messages import JobMessage
 
 QUEUE = "shoots"
+QUEUED_AT = "queued_at"
 TASK = "cyclorama.shoot"
 
 
@@ -28,9 +31,16 @@ def make_app(broker_url: str) -> Celery:
         worker_disable_prefetch=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,  # nobody on Redis stops or steers our workers
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: Redis comes back
-        broker_transport_options={"visibility_timeout": 3600, "health_check_interval": 10},
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "health_check_interval": 10,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 10,
+            "socket_keepalive": True,
+        },
     )
     return app
 
@@ -41,11 +51,16 @@ class JobQueue:
     def __init__(self, broker_url: str, redis: Redis) -> None:
         self._app, self._redis = make_app(broker_url), redis
 
-    def send(self, message: JobMessage) -> None:
-        """Queues a job. Raises :class:`BrokerError` when Redis does not take it."""
+    def send(self, message: JobMessage, *, at: float) -> None:
+        """Queues a job; ``at`` is the time on its note. Raises :class:`BrokerError` when Redis does
+        not take it."""
         try:
             self._app.send_task(
-                TASK, args=[message.model_dump(mode="json")], task_id=message.job, retry=False
+                TASK,
+                args=[message.model_dump(mode="json")],
+                task_id=message.job,
+                headers={QUEUED_AT: at},
+                retry=False,
             )
         except (OperationalError, RedisError, OSError) as error:
             raise unreachable(self._app.conf.broker_url, error) from error
@@ -53,6 +68,17 @@ class JobQueue:
     def length(self) -> int:
         """Jobs that no worker has taken yet."""
         return int(self._redis.llen(QUEUE))
+
+    def oldest(self) -> float | None:
+        """When the job that is taken next was queued, in seconds since the epoch; ``None`` when
+        none waits. Jobs go first in, first out: what was queued before it is no longer there."""
+        head = self._redis.lindex(QUEUE, -1)
+        if head is None:
+            return None
+        try:
+            return float(json.loads(head)["headers"][QUEUED_AT])
+        except (ValueError, KeyError, TypeError):
+            return 0.0  # not ours, or of an older program: it tells nothing
 
 
 def connect(broker_url: str) -> Redis:
@@ -71,7 +97,7 @@ def connect(broker_url: str) -> Redis:
 def unreachable(broker_url: str, cause: Exception) -> BrokerError:
     """The error for a Redis that does not answer; a password in the address is not shown."""
     scheme, _, rest = broker_url.partition("://")
-    shown = f"{scheme}://{rest.rpartition('@')[2]}"
+    shown = f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
     return BrokerError(
         f"Redis at {shown} cannot be reached ({cause})",
         cure="Start it, or set CYCLORAMA_BROKER_URL to the right address; "

@@ -51,9 +51,13 @@ class EmbeddedRedis:
         """
         if self._answers():
             return
+        if self._process and self._process.poll() is None:
+            self._process.kill()  # it runs and does not answer: two servers on one folder are worse
+            self._process.wait()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _require_private(self.socket.parent)
             self.socket.unlink(missing_ok=True)
         except OSError as error:
             raise FolderError(
@@ -117,6 +121,18 @@ def socket_path(folder: Path) -> Path:
         return path
     key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"cyclorama-{os.getuid()}-{key}" / "redis.sock"
+
+
+def _require_private(folder: Path) -> None:
+    """Raises :class:`FolderError` where another user could get at what lies in ``folder``: in the
+    temporary folder, somebody may have made it before us."""
+    stat = folder.lstat()
+    if folder.is_symlink() or stat.st_uid != os.getuid() or stat.st_mode & 0o022:
+        raise FolderError(
+            f"{folder}, the folder of Redis' socket, belongs to another user or can be written "
+            "by one",
+            cure="Remove it, or set CYCLORAMA_STATE to a folder with a shorter path",
+        )
 
 
 def redis_binary() -> str:

@@ -29,7 +29,8 @@ NOTE_SECONDS = 7 * 24 * 3600
 class Note:
     """What Redis says of a shoot's job."""
 
-    state: Literal["queued", "working", "failed"]
+    state: Literal["queued", "working", "failed", "returned"]
+    """``returned``: the worker was told to stop, and gave the shoot back."""
     job: str
     attempt: int
     at: float
@@ -40,6 +41,16 @@ class Note:
     error: str = ""
     photos: str = ""
     """Digest of the photos that the job is about."""
+    began_with: int = 0
+    """Frames that were done when the attempt began."""
+    deaths: int = 0
+    """Workers in a row that died on the shoot before this attempt without getting on with it."""
+
+    @property
+    def deaths_so_far(self) -> int:
+        """The same, if the worker of this attempt has died too. One that got on with the shoot
+        proves that it is not hopeless, and the count begins anew."""
+        return 1 if self.done > self.began_with else self.deaths + 1
 
 
 class Lease:
@@ -117,6 +128,8 @@ class Leases:
                 worker=fields["worker"],
                 error=fields["error"],
                 photos=fields["photos"],
+                began_with=int(fields["began_with"]),
+                deaths=int(fields["deaths"]),
             )
         except (KeyError, ValueError):
             return None
@@ -153,7 +166,15 @@ def kept(lease: Lease, every_seconds: float) -> Iterator[None]:
 def queued(message: JobMessage, *, at: float) -> Note:
     """The note that goes with a message; ``at`` in seconds since the epoch."""
     total = len(message.frames)
-    return Note("queued", message.job, message.attempt, at, total=total, photos=message.photos)
+    return Note(
+        "queued",
+        message.job,
+        message.attempt,
+        at,
+        total=total,
+        photos=message.photos,
+        deaths=message.deaths,
+    )
 
 
 def _note(shoot: str) -> str:

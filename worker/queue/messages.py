@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from worker.errors import MessageError
-from worker.shoots import Frame, Shoot, Source
+from worker.shoots import Frame, Shoot, Source, inner_path, one_name
+
+MAX_FRAMES = 10_000
+"""In one message; the setting ``max_frames`` goes up to it."""
 
 
 class FrameMessage(BaseModel):
@@ -32,10 +34,7 @@ class FrameMessage(BaseModel):
     @field_validator("path")
     @classmethod
     def _inside(cls, path: str) -> str:
-        parts = PurePosixPath(path).parts
-        if path.startswith("/") or len(parts) > 2 or ".." in parts or "\\" in path or "\0" in path:
-            raise ValueError("a photo's path is <name> or <shoot>/<name> inside the inbox")
-        return path
+        return inner_path(path)
 
 
 class JobMessage(BaseModel):
@@ -47,9 +46,11 @@ class JobMessage(BaseModel):
     job: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern="^[0-9a-f]{32}$")
     shoot: str = Field(min_length=1, max_length=255)
     attempt: int = Field(default=1, ge=1)
+    deaths: int = Field(default=0, ge=0)
+    """How many workers in a row died on the shoot without getting on with it."""
     retry: bool = False
     """Whether frames that failed are tried again."""
-    frames: tuple[FrameMessage, ...]
+    frames: tuple[FrameMessage, ...] = Field(max_length=MAX_FRAMES)
 
     @field_validator("shoot")
     @classmethod
@@ -57,11 +58,14 @@ class JobMessage(BaseModel):
         return one_name(name)
 
     @classmethod
-    def of(cls, shoot: Shoot, *, attempt: int = 1, retry: bool = False) -> JobMessage:
+    def of(
+        cls, shoot: Shoot, *, attempt: int = 1, deaths: int = 0, retry: bool = False
+    ) -> JobMessage:
         """The message for a shoot."""
         return cls(
             shoot=shoot.name,
             attempt=attempt,
+            deaths=deaths,
             retry=retry,
             frames=tuple(
                 FrameMessage(
@@ -84,13 +88,6 @@ class JobMessage(BaseModel):
     def to_frames(self) -> list[Frame]:
         """The frames of the message."""
         return [Frame(f.name, f.angle, Source(f.path, f.size, f.mtime_ns)) for f in self.frames]
-
-
-def one_name(name: str) -> str:
-    """The name itself, if it is one plain visible name; raises ``ValueError`` if it leads away."""
-    if name.startswith(".") or any(mark in name for mark in "/\\\0"):
-        raise ValueError("a name holds no path and does not begin with a dot")
-    return name
 
 
 def parse(payload: Any) -> JobMessage:

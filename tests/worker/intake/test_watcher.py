@@ -26,11 +26,13 @@ RULES = Rules(settle_seconds=2, quiet_seconds=30)
 class Desk:
     """A watcher whose clock a test moves by hand."""
 
-    def __init__(self, places: Places, leases: Leases, *, max_attempts: int = 3) -> None:
+    def __init__(
+        self, places: Places, leases: Leases, *, max_attempts: int = 3, once: bool = False
+    ) -> None:
         self.queue, self.seconds, self.began = ListQueue(), 0.0, time.time()
         self.places = places
         inbox = Inbox(places, preset="studio-grey", presets=places.inbox.parent, rules=RULES)
-        self.watcher = Watcher(inbox, leases, self.queue, max_attempts=max_attempts)
+        self.watcher = Watcher(inbox, leases, self.queue, max_attempts=max_attempts, once=once)
 
     def tick(self, after: float = 0.0) -> View:
         self.seconds += after
@@ -53,9 +55,9 @@ def car(places: Places) -> Path:
     return places.inbox / "car"
 
 
-def note(desk: Desk, leases: Leases, state: str, *, attempt: int, at: float) -> None:
+def note(desk: Desk, leases: Leases, state: str, *, attempt: int, at: float, **more: int) -> None:
     photos = JobMessage.of(shoot_in(desk.places.inbox, "car")).photos
-    leases.write("car", Note(state, "0" * 32, attempt, at, photos=photos))  # type: ignore[arg-type]
+    leases.write("car", Note(state, "0" * 32, attempt, at, photos=photos, **more))  # type: ignore[arg-type]
 
 
 def publish(places: Places, shoot: str, *, status: str = "complete") -> None:
@@ -140,7 +142,7 @@ def test_a_shoot_rests_longer_after_every_failure(desk: Desk, leases: Leases) ->
 def test_a_shoot_that_was_given_up_starts_afresh_when_a_photo_is_replaced(
     desk: Desk, leases: Leases, car: Path
 ) -> None:
-    note(desk, leases, "failed", attempt=3, at=desk.began)
+    note(desk, leases, "working", attempt=3, at=desk.began, deaths=2)
     assert desk.settled().given_up == {"car"}
     drop_photos(car, 1, size=(50, 40))
     desk.tick(1)
@@ -149,11 +151,85 @@ def test_a_shoot_that_was_given_up_starts_afresh_when_a_photo_is_replaced(
 
 
 @pytest.mark.usefixtures("car")
-@pytest.mark.parametrize("state", ["failed", "working"])
-def test_a_shoot_is_given_up_after_the_last_attempt_and_says_how_to_go_on(
-    desk: Desk, leases: Leases, state: str, caplog: pytest.LogCaptureFixture
+def test_a_job_that_was_lost_from_a_queue_that_never_empties_is_queued_again(
+    desk: Desk, places: Places
 ) -> None:
-    note(desk, leases, state, attempt=3, at=desk.began)
+    desk.settled()
+    drop_photos(places.inbox / "van", 2)
+    desk.tick(1)
+    desk.tick(31)
+    assert [message.shoot for message in desk.queue] == ["car", "van"]
+    del desk.queue[0]  # a worker took it, and died before it could say so
+    desk.tick(LOST_AFTER_SECONDS)
+    assert [message.shoot for message in desk.queue] == ["van", "car"]
+    desk.tick(LOST_AFTER_SECONDS)
+    assert len(desk.queue) == 2
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_fails_for_reasons_of_its_surroundings_is_never_given_up(
+    desk: Desk, leases: Leases
+) -> None:
+    note(desk, leases, "failed", attempt=70, at=desk.began)
+    assert desk.settled().given_up == set()
+    desk.tick(30)
+    assert [message.attempt for message in desk.queue] == [71], "it rests for a minute at most"
+
+
+@pytest.mark.usefixtures("car")
+def test_a_run_that_is_to_end_gives_a_shoot_up_that_fails_again_and_again(
+    places: Places, leases: Leases
+) -> None:
+    desk = Desk(places, leases, once=True)
+    note(desk, leases, "failed", attempt=3, at=desk.began)
+    assert desk.settled().given_up == {"car"}
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_was_given_back_is_queued_at_once_as_the_same_attempt(
+    desk: Desk, leases: Leases
+) -> None:
+    note(desk, leases, "returned", attempt=2, at=desk.began, deaths=1)
+    desk.settled()
+    assert [(m.attempt, m.deaths) for m in desk.queue] == [(2, 1)]
+
+
+@pytest.mark.usefixtures("car")
+def test_a_worker_that_got_on_with_the_shoot_before_it_died_begins_the_count_anew(
+    desk: Desk, leases: Leases
+) -> None:
+    note(desk, leases, "working", attempt=9, at=desk.began, deaths=2, done=2, began_with=1)
+    desk.settled()
+    assert [(m.attempt, m.deaths) for m in desk.queue] == [(10, 1)]
+
+
+@pytest.mark.usefixtures("car")
+@pytest.mark.parametrize("state", ["queued", "failed"])
+def test_a_clock_that_was_set_back_makes_no_shoot_wait(
+    desk: Desk, leases: Leases, state: str
+) -> None:
+    note(desk, leases, state, attempt=1, at=desk.began + 5 * 3600)
+    desk.settled()
+    assert len(desk.queue) == 1
+
+
+def test_a_shoot_with_too_many_photos_is_named_with_its_cure(
+    places: Places, leases: Leases
+) -> None:
+    drop_photos(places.inbox / "film", 4)
+    drop_photos(places.inbox / "car", 3)
+    rules = Rules(settle_seconds=0, quiet_seconds=0, max_frames=3)
+    inbox = Inbox(places, preset="studio-grey", presets=places.inbox.parent, rules=rules)
+    view = inbox.view(0.0)
+    assert list(view.decisions) == ["car"]
+    assert "CYCLORAMA_MAX_FRAMES" in view.problems["film"]
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_whose_workers_die_is_given_up_and_says_how_to_go_on(
+    desk: Desk, leases: Leases, caplog: pytest.LogCaptureFixture
+) -> None:
+    note(desk, leases, "working", attempt=3, at=desk.began, deaths=2)
     with caplog.at_level(logging.WARNING):
         view = desk.settled()
         desk.tick(100)
@@ -254,7 +330,7 @@ def test_a_photo_whose_copy_stalled_is_taken_up_after_the_quiet_time(desk: Desk,
 def test_a_photo_that_vanishes_while_it_is_looked_at_is_seen_as_gone_by_the_next_tick(
     desk: Desk, car: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vanish(path: Path) -> bool:
+    def vanish(path: Path, *, within: Path) -> bool:
         raise FileNotFoundError(path)
 
     desk.tick()

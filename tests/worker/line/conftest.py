@@ -53,9 +53,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = frame_module.decode
 
-    def noting(path: Path, *, max_pixels: int) -> object:
+    def noting(path: Path, *, max_pixels: int, within: Path) -> object:
         names.append(path.name)
-        return decode(path, max_pixels=max_pixels)
+        return decode(path, max_pixels=max_pixels, within=within)
 
     monkeypatch.setattr(frame_module, "decode", noting)
     return names

@@ -29,7 +29,7 @@ def test_a_frame_that_ended_the_worker_twice_is_set_aside_and_the_rest_is_delive
     staging = Staging(bench.places, "car")
     for _ in range(2):  # two workers died on it
         staging.begin("02")
-    bench.line.handle(bench.message(attempt=4))
+    bench.line.handle(bench.message(attempt=4, deaths=3))
     rows = {row.name: row for row in bench.manifest().frames}
     assert {name for name, row in rows.items() if row.outputs} == {"01", "03"}
     assert rows["02"].error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -93,11 +94,20 @@ def test_a_photo_larger_than_allowed_is_a_row(bench: Bench, car: Path) -> None:
     assert (row.name, row.error.code) == ("04", "too-large")
 
 
-def test_a_photo_that_went_away_is_a_row(bench: Bench, car: Path) -> None:
+def test_a_photo_that_went_away_has_no_row(bench: Bench, car: Path) -> None:
     message = bench.message()
     (car / "02.jpg").unlink()
     bench.line.handle(message)
-    assert {r.name: r.error.code for r in bench.manifest().failed() if r.error} == {"02": "missing"}
+    assert [row.name for row in bench.manifest().frames] == ["01", "03"]
+    assert bench.manifest().status == "complete"
+
+
+def test_of_a_shoot_that_went_away_nothing_is_published(bench: Bench, car: Path) -> None:
+    message = bench.message()
+    shutil.rmtree(car)
+    bench.line.handle(message)
+    assert not bench.places.published("car").exists()
+    assert_clean(bench)
 
 
 @pytest.mark.usefixtures("car")

@@ -9,10 +9,16 @@ import pytest
 from worker.outbox.files import sha256, sync_folder, write_file
 
 
-def test_a_file_is_written_with_the_folders_that_it_needs(tmp_path: Path) -> None:
-    write_file(tmp_path / "a" / "b" / "mask.png", b"data")
-    assert (tmp_path / "a" / "b" / "mask.png").read_bytes() == b"data"
-    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["mask.png"]
+def test_a_file_is_written_and_nothing_else_is_there(tmp_path: Path) -> None:
+    write_file(tmp_path / "mask.png", b"data")
+    assert (tmp_path / "mask.png").read_bytes() == b"data"
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_a_folder_that_was_moved_away_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_file(tmp_path / "gone" / "mask.png", b"data")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

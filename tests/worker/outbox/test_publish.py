@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts import manifest_with, photo_bytes, row_of
-from worker.errors import FolderError, ShootError
+from worker.errors import FolderError, LeaseLost, ShootError
 from worker.outbox.files import sha256
 from worker.outbox.manifest import (
     FrameRow,
@@ -35,6 +35,11 @@ def manifest(*rows: FrameRow, status: str = "complete") -> Manifest:
     return manifest_with("car", list(rows), status=status)
 
 
+def publish(places: Places, *rows: FrameRow, status: str = "complete") -> Path:
+    """Publishes what is staged, with these rows."""
+    return Staging(places, "car").publish(manifest(*rows, status=status))
+
+
 def tree(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
@@ -47,6 +52,12 @@ def test_what_was_written_is_told_with_hash_and_size(places: Places) -> None:
     assert (output.path, output.sha256, output.bytes) == ("masks/01.png", sha256(b"data"), 4)
 
 
+def staged(places: Places) -> Path:
+    """The folder in which the shoot is made now."""
+    (folder,) = places.staging("car").iterdir()
+    return folder
+
+
 def test_finished_frames_are_found_again(places: Places) -> None:
     row = stage(places)
     assert Staging(places, "car").rows() == {PHOTO: row}
@@ -55,20 +66,20 @@ def test_finished_frames_are_found_again(places: Places) -> None:
 @pytest.mark.parametrize("harm", ["gone", "cut off"])
 def test_a_frame_whose_file_is_not_whole_is_not_finished(places: Places, harm: str) -> None:
     stage(places)
-    file = places.staging("car") / "masks" / "01.png"
+    file = staged(places) / "masks" / "01.png"
     file.unlink() if harm == "gone" else file.write_bytes(b"half")
     assert Staging(places, "car").rows() == {}
 
 
 def test_a_damaged_row_is_passed_over(places: Places) -> None:
     row = stage(places)
-    (places.staging("car") / ".rows" / "x.json").write_text("{")
+    (staged(places) / ".rows" / "x.json").write_text("{")
     assert Staging(places, "car").rows() == {PHOTO: row}
 
 
 def test_a_shoot_is_published_whole_and_nothing_is_left_in_staging(places: Places) -> None:
     row = stage(places)
-    folder = Staging(places, "car").publish(manifest(row))
+    folder = publish(places, row)
     assert folder == places.published("car")
     assert tree(folder) == WHOLE
     assert read_manifest(folder) == manifest(row)
@@ -79,22 +90,22 @@ def test_what_the_manifest_does_not_name_is_swept_away(places: Places) -> None:
     row = stage(places)
     for stray in ("01.webp", "cutouts/01.png", ".abc.part"):
         Staging(places, "car").write(stray, b"stray")
-    folder = Staging(places, "car").publish(manifest(row))
+    folder = publish(places, row)
     assert tree(folder) == WHOLE
     assert not (folder / "cutouts").exists()
 
 
 def test_a_newer_edition_replaces_the_older(places: Places) -> None:
-    Staging(places, "car").publish(manifest(stage(places, seed=1)))
+    publish(places, stage(places, seed=1))
     newer = stage(places, seed=2)
-    folder = Staging(places, "car").publish(manifest(newer))
+    folder = publish(places, newer)
     assert (folder / "01.jpg").read_bytes() == photo_bytes(2)
     assert list((places.outbox / ".staging").iterdir()) == []
 
 
 def test_a_frame_is_taken_over_from_the_older_edition_unchanged(places: Places) -> None:
     row = stage(places)
-    edition = Staging(places, "car").publish(manifest(row))
+    edition = publish(places, row)
     staging = Staging(places, "car")
     assert staging.adopt(row, edition)
     assert staging.rows() == {PHOTO: row}
@@ -104,7 +115,7 @@ def test_a_frame_is_taken_over_from_the_older_edition_unchanged(places: Places) 
 
 def test_a_frame_whose_files_are_gone_is_not_taken_over(places: Places) -> None:
     row = stage(places)
-    edition = Staging(places, "car").publish(manifest(row))
+    edition = publish(places, row)
     (edition / "01.jpg").unlink()
     staging = Staging(places, "car")
     assert not staging.adopt(row, edition)
@@ -113,7 +124,7 @@ def test_a_frame_whose_files_are_gone_is_not_taken_over(places: Places) -> None:
 
 def test_writing_in_staging_never_touches_the_edition_that_was_taken_over(places: Places) -> None:
     row = stage(places)
-    edition = Staging(places, "car").publish(manifest(row))
+    edition = publish(places, row)
     staging = Staging(places, "car")
     staging.adopt(row, edition)
     staging.write("01.jpg", b"another")
@@ -127,7 +138,7 @@ class Crash(BaseException):
 def test_a_crash_between_the_two_renames_is_healed_by_the_next_attempt(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Staging(places, "car").publish(manifest(stage(places, seed=1)))
+    publish(places, stage(places, seed=1))
     newer, rename = stage(places, seed=2), Path.rename
 
     def crash_on_second(path: Path, target: Path) -> Path:
@@ -138,7 +149,7 @@ def test_a_crash_between_the_two_renames_is_healed_by_the_next_attempt(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", crash_on_second)
         with pytest.raises(Crash):
-            Staging(places, "car").publish(manifest(newer))
+            publish(places, newer)
     assert not places.published("car").exists()
     assert (places.retired("car") / "01.jpg").read_bytes() == photo_bytes(1)
     staging = Staging(places, "car")
@@ -154,28 +165,28 @@ def test_a_folder_that_this_program_did_not_make_is_left_alone(places: Places) -
     (places.published("car") / "original.raw").write_bytes(b"the only copy")
     row = stage(places)
     with pytest.raises(FolderError, match="Move it away"):
-        Staging(places, "car").publish(manifest(row))
+        publish(places, row)
     assert tree(places.published("car")) == {"original.raw"}
-    assert (places.staging("car") / "01.jpg").exists()
+    assert (staged(places) / "01.jpg").exists()
 
 
 def test_a_file_in_the_place_of_a_shoot_is_left_alone(places: Places) -> None:
     places.published("car").write_bytes(b"a file")
     with pytest.raises(FolderError, match="left alone"):
-        Staging(places, "car").publish(manifest(stage(places)))
+        publish(places, stage(places))
     assert places.published("car").read_bytes() == b"a file"
 
 
 def test_an_empty_folder_in_the_place_of_a_shoot_is_taken(places: Places) -> None:
     places.published("car").mkdir()
-    Staging(places, "car").publish(manifest(stage(places)))
+    publish(places, stage(places))
     assert tree(places.published("car")) == WHOLE
 
 
 def test_an_edition_without_its_manifest_is_still_known_as_ours(places: Places) -> None:
-    folder = Staging(places, "car").publish(manifest(stage(places)))
+    folder = publish(places, stage(places))
     (folder / "manifest.json").unlink()
-    Staging(places, "car").publish(manifest(stage(places, seed=2)))
+    publish(places, stage(places, seed=2))
     assert tree(folder) == WHOLE
 
 
@@ -190,8 +201,52 @@ def test_leftovers_of_an_older_crash_do_not_stand_in_the_way(places: Places) -> 
     assert not aside.exists()
 
 
+def test_an_attempt_that_was_overtaken_can_neither_write_nor_publish(places: Places) -> None:
+    row = stage(places)
+    frozen = Staging(places, "car")
+    successor = Staging(places, "car")
+    assert successor.rows() == {PHOTO: row}
+    for act in (
+        lambda: frozen.write("01.jpg", b"late"),
+        lambda: frozen.add(row),
+        lambda: frozen.begin("01"),
+        lambda: frozen.publish(manifest(row)),
+    ):
+        with pytest.raises(LeaseLost, match="taken over 'car'"):
+            act()
+    folder = successor.publish(manifest(row))
+    with pytest.raises(LeaseLost):
+        frozen.publish(manifest(row))
+    assert (folder / "01.jpg").read_bytes() == photo_bytes(1)
+    assert tree(folder) == WHOLE
+    assert list((places.outbox / ".staging").iterdir()) == []
+
+
+def test_an_overtaken_publication_moves_nothing_that_was_delivered(places: Places) -> None:
+    folder = publish(places, stage(places))
+    gone = places.staging("car") / "gone"
+    with pytest.raises(FileNotFoundError):
+        replace_folder(gone, folder, aside=places.retired("car"))
+    assert tree(folder) == WHOLE
+
+
+def test_a_link_in_the_place_of_staging_is_not_followed(places: Places, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    places.staging("car").symlink_to(elsewhere)
+    folder = publish(places, stage(places))
+    assert tree(folder) == WHOLE
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_was_made_of_a_shoot_can_be_dropped(places: Places) -> None:
+    stage(places)
+    Staging(places, "car").discard()
+    assert list((places.outbox / ".staging").iterdir()) == []
+
+
 def test_a_held_shoot_lies_apart_until_it_is_released(places: Places) -> None:
-    folder = Staging(places, "car").publish(manifest(stage(places), status="held"))
+    folder = publish(places, stage(places), status="held")
     assert folder == places.held("car")
     assert not places.published("car").exists()
     assert release(places, "car") == places.published("car")
@@ -206,21 +261,21 @@ def test_a_released_shoot_with_a_failed_frame_is_incomplete(places: Places) -> N
     failed = row_of(
         Source("car/02.jpg", 0, 1), "02", error={"code": "empty-file", "message": "It is empty."}
     )
-    Staging(places, "car").publish(manifest(stage(places), failed, status="held"))
+    publish(places, stage(places), failed, status="held")
     found = read_manifest(release(places, "car"))
     assert found
     assert found.status == "incomplete"
 
 
 def test_a_complete_edition_takes_the_place_of_a_held_one(places: Places) -> None:
-    Staging(places, "car").publish(manifest(stage(places), status="held"))
-    Staging(places, "car").publish(manifest(stage(places)))
+    publish(places, stage(places), status="held")
+    publish(places, stage(places))
     assert not places.held("car").exists()
     assert tree(places.published("car")) == WHOLE
 
 
 def test_only_a_held_shoot_can_be_released(places: Places) -> None:
-    Staging(places, "car").publish(manifest(stage(places)))
+    publish(places, stage(places))
     for name in ("car", "ghost"):
         with pytest.raises(ShootError, match=f"no shoot '{name}' is held"):
             release(places, name)
@@ -228,5 +283,5 @@ def test_only_a_held_shoot_can_be_released(places: Places) -> None:
 
 def test_a_shoot_of_failures_only_has_no_spin_page(places: Places) -> None:
     failed = row_of(PHOTO, error={"code": "empty-file", "message": "It is empty."})
-    folder = Staging(places, "car").publish(manifest(failed, status="incomplete"))
+    folder = publish(places, failed, status="incomplete")
     assert tree(folder) == {"contact-sheet.jpg", "manifest.json"}

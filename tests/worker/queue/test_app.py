@@ -27,8 +27,10 @@ def test_a_job_that_is_sent_lies_on_the_queue_as_json(
 ) -> None:
     message, jobs = JobMessage.of(SHOOT), JobQueue(redis_server.url, redis)
     assert jobs.length() == 0
-    jobs.send(message)
-    assert jobs.length() == 1
+    assert jobs.oldest() is None
+    jobs.send(message, at=5.0)
+    jobs.send(JobMessage.of(SHOOT), at=6.0)
+    assert (jobs.length(), jobs.oldest()) == (2, 5.0)
     with app.connection_for_read() as connection, connection.SimpleQueue("shoots") as queue:
         arrived = queue.get(timeout=5)
         assert arrived.content_type == "application/json"
@@ -36,7 +38,9 @@ def test_a_job_that_is_sent_lies_on_the_queue_as_json(
         assert arrived.headers["id"] == message.job
         assert parse(arrived.payload[0][0]) == message
         arrived.ack()
-    assert jobs.length() == 0
+    assert (jobs.length(), jobs.oldest()) == (1, 6.0)
+    redis.rpush("shoots", b"garbage")
+    assert jobs.oldest() == 0.0, "garbage tells nothing"
 
 
 def test_nothing_but_json_is_accepted_and_nothing_is_acknowledged_before_its_work(
@@ -61,10 +65,11 @@ def test_an_address_that_is_none_is_an_error_with_its_cure() -> None:
 def test_a_job_that_cannot_be_sent_is_an_error_with_its_cure(redis: Redis) -> None:
     jobs = JobQueue("redis+socket:///nowhere/redis.sock?virtual_host=0", redis)
     with pytest.raises(BrokerError, match=r"nowhere.*CYCLORAMA_BROKER_URL"):
-        jobs.send(JobMessage.of(SHOOT))
+        jobs.send(JobMessage.of(SHOOT), at=0.0)
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
     error = unreachable("rediss://studio:s3cr@t@redis.example:6380/0", OSError("no route"))
     assert "s3cr" not in str(error)
     assert "rediss://redis.example:6380/0" in str(error)
+    assert "s3cr" not in str(unreachable("redis://host:1/0?password=s3cr3t", OSError()))

@@ -161,7 +161,7 @@ def test_a_state_folder_with_odd_letters_in_its_name_works(tmp_path: Path) -> No
     redis.start()
     try:
         client = connect(redis.url)
-        JobQueue(redis.url, client).send(JobMessage(shoot="car", frames=()))
+        JobQueue(redis.url, client).send(JobMessage(shoot="car", frames=()), at=0.0)
         assert client.llen("shoots") == 1
     finally:
         redis.stop()

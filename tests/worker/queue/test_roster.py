@@ -4,7 +4,16 @@ import os
 
 from redis import Redis
 
-from worker.queue.roster import GONE_AFTER_SECONDS, WorkerBeat, beat, leave, worker_name, workers
+from worker.queue.roster import (
+    GONE_AFTER_SECONDS,
+    REMEMBERED_SECONDS,
+    WorkerBeat,
+    beat,
+    leave,
+    missing_workers,
+    worker_name,
+    workers,
+)
 
 
 def test_workers_that_gave_a_sign_of_life_are_listed_by_name(redis: Redis) -> None:
@@ -25,7 +34,17 @@ def test_a_new_sign_replaces_the_one_before(redis: Redis) -> None:
 
 def test_a_sign_vanishes_by_itself(redis: Redis) -> None:
     beat(redis, WorkerBeat("a-1", "cpu", "v1"))
-    assert 0 < redis.ttl("cyclorama:worker:a-1") <= GONE_AFTER_SECONDS
+    assert 0 < redis.ttl("cyclorama:worker:a-1") <= REMEMBERED_SECONDS
+
+
+def test_a_worker_that_went_without_a_word_is_named_as_missing_and_for_how_long(
+    redis: Redis,
+) -> None:
+    beat(redis, WorkerBeat("a-1", "cpu", "v1"))
+    beat(redis, WorkerBeat("b-1", "cpu", "v1"))
+    redis.expire("cyclorama:worker:b-1", REMEMBERED_SECONDS - GONE_AFTER_SECONDS - 20)
+    assert [sign.name for sign in workers(redis)] == ["a-1"]
+    assert {name: round(s) for name, s in missing_workers(redis).items()} == {"b-1": 35}
 
 
 def test_a_worker_that_leaves_is_off_the_roster_at_once(redis: Redis) -> None:

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from worker.line import pulse as pulse_module
+from worker.line.pulse import STARVED_SECONDS, Limits, Pulse
+from worker.line.stopwatch import Stopwatch
+from worker.line.vigil import Vigil
+from worker.queue.app import QUEUE, connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.health import HealthFile, healths
+from worker.queue.roster import WorkerBeat, workers
+
+LIMITS = Limits(jobs=2, frame_seconds=100)
+
+
+class IdleLine:
+    """A line as its pulse sees it."""
+
+    def __init__(self) -> None:
+        self.vigil, self.shoots, self.steps = Vigil(), set[str](), 0
+
+
+class Bedside:
+    def __init__(self, redis: Redis, state: Path, limits: Limits = LIMITS) -> None:
+        self.line, self.state, self.redis = IdleLine(), state, redis
+        self.pulse = Pulse(
+            redis,
+            self.line,  # type: ignore[arg-type]
+            lambda: WorkerBeat("a-1", "cpu", "v1"),
+            file=HealthFile(state, "a-1"),
+            limits=limits,
+        )
+
+    def trouble(self) -> str:
+        """What the worker says of itself, in the roster and in its file alike."""
+        (sign,), (health,) = workers(self.redis), healths(self.state)
+        assert sign.trouble == health.trouble
+        return sign.trouble
+
+
+@pytest.fixture
+def bedside(redis: Redis, tmp_path: Path) -> Bedside:
+    return Bedside(redis, tmp_path)
+
+
+def test_an_idle_worker_is_ready_and_alive_for_as_long_as_one_likes(bedside: Bedside) -> None:
+    assert [bedside.pulse.tick(1000) for _ in range(3)] == [None] * 3
+    (health,) = healths(bedside.state)
+    assert (health.ready, health.alive, health.trouble) == (True, True, "")
+
+
+def test_a_frame_that_takes_long_is_told_and_one_that_hangs_is_blamed(bedside: Bedside) -> None:
+    blamed: list[str] = []
+    watch = Stopwatch()
+    with (
+        bedside.line.vigil.over("car/01.jpg", watch, blame=lambda: blamed.append("01")),
+        watch.stage("refine"),
+    ):
+        assert bedside.pulse.tick(70) is None
+        assert bedside.trouble() == "car/01.jpg is in work for 70 s (refine)"
+        assert blamed == []
+        ending = bedside.pulse.tick(31)
+    assert ending
+    assert ending.at_once
+    assert "car/01.jpg is in work for 101 s (refine)" in ending.reason
+    assert blamed == ["01"]
+    assert not healths(bedside.state)[0].alive
+
+
+def test_a_worker_that_takes_no_job_although_it_could_is_deaf(
+    bedside: Bedside, redis: Redis
+) -> None:
+    redis.lpush(QUEUE, "a job")
+    bedside.line.shoots.add("car")  # there is room for a second one
+    assert bedside.pulse.tick(STARVED_SECONDS) is None
+    assert "none is taken" in bedside.trouble()
+    ending = bedside.pulse.tick(1)
+    assert ending
+    assert not ending.at_once
+
+
+def test_a_worker_that_gets_on_or_has_no_room_is_not_deaf(bedside: Bedside, redis: Redis) -> None:
+    redis.lpush(QUEUE, "a job")
+    for _ in range(5):
+        bedside.line.steps += 1
+        assert bedside.pulse.tick(STARVED_SECONDS) is None
+    bedside.line.shoots |= {"car", "van"}
+    assert bedside.pulse.tick(90) is None
+    assert bedside.trouble() == ""
+
+
+def test_a_worker_that_finishes_nothing_of_what_it_has_is_stuck(bedside: Bedside) -> None:
+    bedside.line.shoots.add("car")
+    assert bedside.pulse.tick(160) is None
+    ending = bedside.pulse.tick(1)
+    assert ending
+    assert ending.at_once
+    assert ending.reason == "nothing was finished for 161 s"
+
+
+def test_a_worker_above_its_memory_ceiling_ends_in_good_order(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bedside = Bedside(redis, tmp_path, Limits(jobs=2, frame_seconds=100, memory_bytes=900 << 20))
+    monkeypatch.setattr(pulse_module, "resident_bytes", lambda: 900 << 20)
+    assert bedside.pulse.tick(3) is None
+    monkeypatch.setattr(pulse_module, "resident_bytes", lambda: 901 << 20)
+    ending = bedside.pulse.tick(3)
+    assert ending
+    assert not ending.at_once
+    assert ending.reason == "it holds 901 MB of memory, more than 900"
+
+
+def test_without_redis_a_worker_is_alive_and_not_ready(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    bedside = Bedside(connect(server.url), tmp_path)
+    server.stop()
+    assert bedside.pulse.tick(3) is None
+    (health,) = healths(tmp_path)
+    assert (health.ready, health.alive, health.trouble) == (False, True, "Redis does not answer")
+
+
+def test_the_file_is_json_for_probes_of_any_kind(bedside: Bedside) -> None:
+    bedside.pulse.tick(3)
+    text = (bedside.state / "health" / "a-1.json").read_text()
+    assert json.loads(text) == {"worker": "a-1", "ready": True, "alive": True, "trouble": ""}

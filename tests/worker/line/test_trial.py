@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts import drop_photos
+from worker.line.trial import Trial
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[Trial]:
+    trial = Trial(tmp_path, max_pixels=10**6, seconds=60)
+    yield trial
+    trial.close()
+
+
+def test_good_photos_and_bad_ones_come_through_in_one_process(tmp_path: Path, trial: Trial) -> None:
+    good, other = drop_photos(tmp_path / "car", 2)
+    bad = tmp_path / "car" / "03.jpg"
+    bad.write_bytes(b"\xff\xd8\xff nothing")
+    began = time.monotonic()
+    assert trial.verdict(good) is None
+    first = time.monotonic() - began
+    began = time.monotonic()
+    assert [trial.verdict(path) for path in (bad, other, tmp_path / "gone.jpg")] == [None] * 3
+    assert time.monotonic() - began < max(first, 1.0), "a process was started for each"
+
+
+def test_a_process_that_died_by_itself_blames_no_photo(tmp_path: Path, trial: Trial) -> None:
+    (photo,) = drop_photos(tmp_path / "car", 1)
+    assert trial.verdict(photo) is None
+    assert trial._process
+    os.kill(trial._process.pid, signal.SIGKILL)
+    trial._process.wait()
+    assert trial.verdict(photo) is None
+
+
+def test_a_photo_that_is_not_opened_in_time_hangs(tmp_path: Path) -> None:
+    (photo,) = drop_photos(tmp_path / "car", 1)
+    trial = Trial(tmp_path, max_pixels=10**6, seconds=0.001)  # no process starts so fast
+    assert trial.verdict(photo) == "was not opened within 0.001 seconds"
+    trial.close()
+
+
+def test_nobody_is_left_when_the_worker_is_gone(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "worker.line.trial"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    child.communicate(timeout=60)
+    assert child.returncode == 0

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from worker.queue.health import Health, HealthFile, ending, healths, resident_bytes, was_ready
+from worker.queue.roster import GONE_AFTER_SECONDS
+
+GOOD = Health("a-7", ready=True, alive=True)
+
+
+def test_what_a_worker_writes_is_what_a_probe_reads(tmp_path: Path) -> None:
+    HealthFile(tmp_path, "a-7").write(GOOD)
+    assert healths(tmp_path) == [GOOD]
+    HealthFile(tmp_path, "a-7").remove()
+    assert healths(tmp_path) == []
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_a_worker_that_says_nothing_any_more_is_neither_ready_nor_alive(
+    tmp_path: Path, direction: int
+) -> None:
+    file = HealthFile(tmp_path, "a-7")
+    file.write(GOOD)
+    then = time.time() + direction * (GONE_AFTER_SECONDS + 5)
+    os.utime(file.path, (then, then))
+    (health,) = healths(tmp_path)
+    assert (health.ready, health.alive) == (False, False)
+    assert "no sign of life" in health.trouble
+
+
+def test_half_a_file_is_passed_over(tmp_path: Path) -> None:
+    HealthFile(tmp_path, "a-7").write(GOOD)
+    (tmp_path / "health" / "b-1.json").write_text('{"worker": ')
+    assert healths(tmp_path) == [GOOD]
+
+
+def test_a_folder_that_cannot_be_written_costs_no_work(tmp_path: Path) -> None:
+    (tmp_path / "health").write_text("a file")
+    HealthFile(tmp_path, "a-7").write(GOOD)
+    assert healths(tmp_path) == []
+
+
+def test_whether_a_dead_worker_ever_came_to_work_is_asked_once(tmp_path: Path) -> None:
+    HealthFile(tmp_path, "a-7").write(GOOD)
+    assert not was_ready(tmp_path, 17)
+    assert was_ready(tmp_path, 7)
+    assert not was_ready(tmp_path, 7)
+
+
+def test_how_a_process_ended_is_told_in_words() -> None:
+    assert [ending(-11), ending(3), ending(-200)] == [
+        "Segmentation fault", "exit code 3", "signal 200"
+    ]  # fmt: skip
+
+
+def test_memory_that_is_taken_is_seen() -> None:
+    before = resident_bytes()
+    block = bytearray(os.urandom(1 << 20) * 64)
+    assert resident_bytes() - before > 32 << 20
+    assert len(block) == 64 << 20
