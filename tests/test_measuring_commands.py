@@ -1,0 +1,52 @@
+"""The commands that print figures run to their end, and say what they measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def run(script: str, *arguments: str) -> dict[str, dict[str, dict[str, float]]]:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.line
+def test_a_large_inbox_and_a_long_work_are_measured() -> None:
+    report = run("endure.py", "--shoots", "210", "--frames", "32")
+
+    inbox, worker = report["inbox"], report["worker"]
+    assert inbox["photos"] == 3360
+    assert inbox["longest_tick_seconds"] >= inbox["first_tick_seconds"] > 0
+    assert worker["frames"] == 32
+    assert worker["memory_mb_at_the_end"] > 100
+    assert worker["growth"] < 0.5
+
+
+def test_what_was_tried_is_measured_side_by_side(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "car.jpg")
+
+    report = run("tried.py", "--photo", str(tmp_path / "car.jpg"), "--repeats", "1")
+
+    groups = report["milliseconds"]
+    assert len(groups) == 4
+    assert all(value > 0 for ways in groups.values() for value in ways.values())
+    (network, *_) = groups.values()
+    assert "PyTorch bfloat16, activations joined" in network
