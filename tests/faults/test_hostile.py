@@ -40,9 +40,10 @@ def test_there_are_more_than_a_thousand_and_no_two_of_a_name(files: list[Hostile
     assert len({each.name for each in files}) == len(files)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_decoder_survives_them_all_in_a_process_of_its_own(tmp_path: Path, seed: int) -> None:
-    for each in corpus(seed):
+def test_the_decoder_survives_them_all_in_a_process_of_its_own(
+    tmp_path: Path, files: list[Hostile]
+) -> None:
+    for each in files:
         (tmp_path / each.name).write_bytes(each.data)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", DECODE_ALL, str(tmp_path)],
@@ -51,7 +52,7 @@ def test_the_decoder_survives_them_all_in_a_process_of_its_own(tmp_path: Path, s
         timeout=110,
         check=False,
     )
-    assert (done.returncode, done.stderr[-2000:]) == (0, "")
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.line
