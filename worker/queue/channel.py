@@ -14,12 +14,12 @@ from kombu.transport.redis import Channel, Transport
 log = logging.getLogger(__name__)
 
 
-class TolerantChannel(Channel):  # type: ignore[misc]  # its stubs do not know it as a class
+class TolerantChannel(Channel):
     """Drops what is no message; it has been taken from the queue by then."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[misc]  # unknown to its stubs
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.error("something that is no message lay in the queue and was dropped: %r", error)
             return True
