@@ -16,8 +16,8 @@ from tests.faults.traps import WATCHER_STAGES, WORKER_STAGES, with_fate
 from tests.parts import drop_photos, photo_bytes
 from worker.queue.app import QUEUE
 
-FROZEN_SECONDS = 2.5
-"""More than two of the plant's leases."""
+FROZEN_SECONDS = 3.0
+"""As long as two of the plant's leases."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Fault:
-    """A harm, and where it strikes. ``prepare`` acts before the shoot is there; ``strike`` when the
-    trap of the stage has sprung, or at once; it returns the name under which the shoot goes on."""
+    """A harm, and where it strikes. ``strike`` acts when the trap of the stage has sprung, and
+    returns the name under which the shoot goes on; nothing if it is gone."""
 
     name: str
     stages: tuple[str, ...]
@@ -48,16 +48,10 @@ def _nothing_more(case: Case) -> str:
 
 
 def _wake_up_later(case: Case) -> str:
-    plant = case.plant
-    frozen = [pid for at, pid, _ in plant.traps.sprung() if at == case.stage][-1]
-    plant.wait_for(lambda: _ticks(FROZEN_SECONDS)(), seconds=60)
+    frozen = [pid for at, pid, _ in case.plant.traps.sprung() if at == case.stage][-1]
+    time.sleep(FROZEN_SECONDS)
     os.kill(frozen, signal.SIGCONT)
     return case.shoot.name
-
-
-def _ticks(seconds: float) -> Callable[[], bool]:
-    time.sleep(seconds)
-    return lambda: True
 
 
 def _redis_killed(case: Case) -> str:

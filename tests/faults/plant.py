@@ -181,7 +181,8 @@ def make_plant(root: Path, models: Path, *, workers: int = 2, **settings: str) -
     quick = {
         "CYCLORAMA_SETTLE_SECONDS": "0.2",
         "CYCLORAMA_RESCAN_SECONDS": "0.5",
-        "CYCLORAMA_LEASE_SECONDS": "1",
+        "CYCLORAMA_LEASE_SECONDS": "1.5",
+        "CYCLORAMA_MAX_MEGAPIXELS": "7",
         "CYCLORAMA_MODELS": str(models),
         "CYCLORAMA_STATE": str(state),
         "CYCLORAMA_DEVICE": "cpu",

@@ -5,18 +5,22 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.faults.plant import WATCHER, Plant
-from tests.faults.traps import WATCHER_STAGES, WORKER_STAGES
+from tests.faults.plant import WATCHER, Plant, make_plant
+from tests.faults.traps import WATCHER_STAGES
 from tests.parts import drop_photos
+from unet_core.store import ModelStore
+from worker.settings import Settings
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(300)]
 Drop = Callable[[], str]
 
 
-@pytest.mark.parametrize("stage", WORKER_STAGES)
+# The soak does the same in every stage.
+@pytest.mark.parametrize("stage", ["decode", "write", "assembled", "rename", "published"])
 def test_a_worker_killed_in_any_stage_costs_no_frame(plant: Plant, drop: Drop, stage: str) -> None:
     plant.traps.set(stage, "kill")
     shoot = drop()
@@ -78,7 +82,7 @@ def test_a_worker_told_to_stop_gives_its_shoot_back_and_ends_in_good_order(
     assert plant.traps.opened()[f"{shoot}/01.jpg"] == 1, "finished frames are kept"
 
 
-@pytest.mark.parametrize("stage", ["decode", "write", "sealed"])
+@pytest.mark.parametrize("stage", ["write", "sealed"])
 def test_a_worker_frozen_beyond_its_lease_spoils_nothing_when_it_wakes_up(
     plant: Plant, drop: Drop, stage: str
 ) -> None:
@@ -89,3 +93,26 @@ def test_a_worker_frozen_beyond_its_lease_spoils_nothing_when_it_wakes_up(
     plant.signal(next(n for n in plant.crew if plant.pid(n) == frozen), signal.SIGCONT)
     time.sleep(1)
     assert plant.wait_for_shoot(shoot) == manifest
+
+
+def test_with_default_waits_a_killed_workers_shoot_is_in_work_again_within_15_seconds(
+    tmp_path: Path, tiny_store: ModelStore
+) -> None:
+    waits = {
+        f"CYCLORAMA_{name.upper()}": str(Settings.model_fields[name].default)
+        for name in ("lease_seconds", "rescan_seconds", "settle_seconds")
+    }
+    plant = make_plant(tmp_path / "studio", tiny_store.folder, **waits)
+    plant.start()
+    try:
+        plant.traps.set("assembled", "kill")
+        drop_photos(plant.studio.inbox / "car", 4)
+        plant.wait_for_trap("assembled")
+        plant.traps.set("taken", "slow")
+        began = time.monotonic()
+        plant.wait_for_trap("taken")
+        assert time.monotonic() - began < 15
+        assert plant.wait_for_shoot("car").status == "complete"
+        assert set(plant.traps.opened().values()) == {1}, "no frame was done again"
+    finally:
+        plant.stop()

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.line, pytest.mark.timeout(300)]
 Drop = Callable[[], str]
 
 
-@pytest.mark.parametrize("stage", ["write", "encode", "assembled", "sealed"])
+@pytest.mark.parametrize("stage", ["write", "sealed"])
 def test_a_disk_that_is_full_for_a_moment_blames_no_photo(
     plant: Plant, drop: Drop, stage: str
 ) -> None:

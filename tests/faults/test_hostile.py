@@ -40,9 +40,10 @@ def test_there_are_more_than_a_thousand_and_no_two_of_a_name(files: list[Hostile
     assert len({each.name for each in files}) == len(files)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_decoder_survives_them_all_in_a_process_of_its_own(tmp_path: Path, seed: int) -> None:
-    for each in corpus(seed):
+def test_the_decoder_survives_them_all_in_a_process_of_its_own(
+    tmp_path: Path, files: list[Hostile]
+) -> None:
+    for each in files:
         (tmp_path / each.name).write_bytes(each.data)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", DECODE_ALL, str(tmp_path)],
@@ -51,7 +52,7 @@ def test_the_decoder_survives_them_all_in_a_process_of_its_own(tmp_path: Path, s
         timeout=110,
         check=False,
     )
-    assert (done.returncode, done.stderr[-2000:]) == (0, "")
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.line
@@ -68,11 +69,16 @@ def test_the_line_gives_each_its_picture_or_its_cause_and_memory_stays_flat(
         for each in members:
             (part / each.name).write_bytes(each.data)
     deaths = len(plant.deaths)
-    held = {}
     for shoot in shoots:
         (plant.studio.root / f"part-{shoot}").rename(plant.studio.inbox / shoot)
-        plant.wait_for(lambda shoot=shoot: plant.studio.manifest(shoot) is not None, seconds=200)  # type: ignore[misc]
-        held[shoot] = [resident_mb(plant.pid(worker)) for worker in plant.crew]
+
+    def done() -> int:
+        return sum(plant.studio.manifest(shoot) is not None for shoot in shoots)
+
+    held = []
+    for wanted in (len(shoots) // 2, len(shoots)):
+        plant.wait_for(lambda wanted=wanted: done() >= wanted, seconds=250)  # type: ignore[misc]
+        held.append(max(resident_mb(plant.pid(worker)) for worker in plant.crew))
     assert plant.deaths[deaths:] == []
     good = {
         f"{shoot}/{each.name}" for shoot, each_of in shoots.items() for each in each_of if each.good
@@ -86,5 +92,5 @@ def test_the_line_gives_each_its_picture_or_its_cause_and_memory_stays_flat(
     errors = {path: row.error for path, row in rows.items() if row.error}
     assert {error.code for error in errors.values()} <= UNDERSTOOD
     assert all("\n" not in error.message for error in errors.values())
-    first, last = max(held["hostile-1"]), max(held["hostile-7"])
+    first, last = held
     assert last < first + 150, f"a worker grew from {first:.0f} to {last:.0f} MB"

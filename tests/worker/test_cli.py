@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.studio import Studio, make_studio
+from worker.queue.health import Health, HealthFile
 
 
 @pytest.fixture
@@ -86,6 +87,20 @@ def test_status_of_an_empty_inbox_is_no_error(studio: Studio) -> None:
     done = studio.cyclorama("status")
     assert done.returncode == 0
     assert "No shoots" in done.stdout
+
+
+def test_health_is_that_of_this_machines_workers(studio: Studio) -> None:
+    assert studio.cyclorama("health").returncode == 1, "there is none"
+    file = HealthFile(studio.root / ".cyclorama", "a-7")
+    file.write(Health("a-7", ready=False, alive=True, trouble="Redis does not answer"))
+    done = studio.cyclorama("health")
+    assert done.returncode == 1
+    assert done.stdout == "a-7: alive, but Redis does not answer\n"
+    assert studio.cyclorama("health", "--alive").returncode == 0
+    file.write(Health("a-7", ready=True, alive=True))
+    done = studio.cyclorama("health", "--json")
+    assert done.returncode == 0
+    assert [row["ready"] for row in json.loads(done.stdout)] == [True]
 
 
 def test_the_watchers_side_imports_no_torch() -> None:

@@ -20,7 +20,6 @@ class ShortLived(Crew):
     code = 1
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._born = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as handle:
             return subprocess.Popen(

@@ -12,6 +12,7 @@ from redis import Redis
 from rich.console import Console
 
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
+from worker.doctor import examine
 from worker.errors import FolderError
 from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
@@ -143,6 +144,40 @@ def test_workers_are_listed(settings: Settings, redis: Redis) -> None:
     sign = WorkerBeat("studio-7", "cpu", "v1", frames=5, shoots=["car"])
     beat(redis, sign)
     assert gather(settings).workers == [sign]
+
+
+def test_a_worker_that_is_stuck_is_named_with_its_reason_and_needs_a_person(
+    settings: Settings, redis: Redis
+) -> None:
+    beat(redis, WorkerBeat("studio-7", "cpu", "v1", trouble="car/01.jpg is in work for 99 s"))
+    status = gather(settings)
+    assert status.needs_a_person
+    text = io.StringIO()
+    show(status, Console(file=text, width=200))
+    assert "TROUBLE: car/01.jpg is in work for 99 s" in text.getvalue()
+    found = {finding.what: finding for finding in examine(settings)}["workers"]
+    assert not found.good
+    assert "studio-7: car/01.jpg is in work for 99 s" in found.detail
+
+
+def test_a_worker_that_went_without_a_word_is_named(settings: Settings, redis: Redis) -> None:
+    beat(redis, WorkerBeat("studio-7", "cpu", "v1"))
+    redis.expire("cyclorama:worker:studio-7", 500)
+    status = gather(settings)
+    assert status.workers == []
+    text = io.StringIO()
+    show(status, Console(file=text, width=200))
+    assert "worker studio-7: no sign of life for 100 s" in text.getvalue()
+    found = {finding.what: finding for finding in examine(settings)}["workers"]
+    assert "studio-7: no sign of life for 100 s" in found.detail
+
+
+def test_a_shoot_that_was_given_back_is_queued_as_far_as_a_person_is_concerned(
+    settings: Settings, places: Places, leases: Leases
+) -> None:
+    drop(places, "car")
+    leases.write("car", Note("returned", JOB, 1, 0.0, total=2))
+    assert only(gather(settings))[0] == "queued"
 
 
 def test_without_redis_the_folders_still_tell_how_things_stand(

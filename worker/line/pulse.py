@@ -93,7 +93,9 @@ class Pulse:
         if longest and longest.seconds > self._limits.frame_seconds:
             longest.blame()
             return Ending(f"a frame hangs: {longest}", at_once=True)
-        if self._still > self._limits.frame_seconds + TELL_AFTER_SECONDS:
+        if self._still > 2 * (
+            self._limits.frame_seconds + TELL_AFTER_SECONDS
+        ):  # as two trials last
             return Ending(f"nothing was finished for {self._still:.0f} s", at_once=True)
         return None
 

@@ -19,7 +19,7 @@ class TolerantChannel(Channel):
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc]  # not in its stubs
+            return super()._brpop_read(**options)  # type: ignore[misc]  # unknown to its stubs
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.error("something that is no message lay in the queue and was dropped: %r", error)
             return True

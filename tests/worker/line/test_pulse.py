@@ -96,11 +96,11 @@ def test_a_worker_that_gets_on_or_has_no_room_is_not_deaf(bedside: Bedside, redi
 
 def test_a_worker_that_finishes_nothing_of_what_it_has_is_stuck(bedside: Bedside) -> None:
     bedside.line.shoots.add("car")
-    assert bedside.pulse.tick(160) is None
+    assert bedside.pulse.tick(320) is None
     ending = bedside.pulse.tick(1)
     assert ending
     assert ending.at_once
-    assert ending.reason == "nothing was finished for 161 s"
+    assert ending.reason == "nothing was finished for 321 s"
 
 
 def test_a_worker_above_its_memory_ceiling_ends_in_good_order(
