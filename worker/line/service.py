@@ -49,6 +49,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
         LineOptions(
             preset=settings.preset,
             presets=settings.presets,
+            corrections=settings.corrections_folder,
             frames_per_job=max(1, in_flight // settings.jobs),
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),
