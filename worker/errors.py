@@ -9,6 +9,7 @@ CycloramaError              the message says what failed, on which value, and th
 ├── ModelError              no checkpoint or device that can be used      (exit code 2)
 ├── MessageError            a message on the queue is not one of ours
 ├── ShootError              a shoot was named that is not there, or cannot go on
+├── CorrectionError         a corrected mask cannot be used
 ├── LeaseLost               somebody else has taken over the shoot
 └── HandedBack              the worker is told to stop, and gives the shoot back unfinished
 """
@@ -58,6 +59,10 @@ class MessageError(CycloramaError):
 
 class ShootError(CycloramaError):
     """A shoot that was named is not there, or cannot go on."""
+
+
+class CorrectionError(CycloramaError):
+    """A corrected mask cannot be used."""
 
 
 class LeaseLost(CycloramaError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from unet_core.cores import usable_cores
@@ -12,17 +11,10 @@ from worker.errors import BrokerError, ShootError
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, load_preset, preset_of
 from worker.line.dress import Look, Wardrobe, dress_all, placements
-from worker.outbox.manifest import (
-    FrameRow,
-    Manifest,
-    PresetRecord,
-    now,
-    read_manifest,
-    status_of,
-)
+from worker.outbox.edition import next_edition
+from worker.outbox.manifest import FrameRow, Manifest, now, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
-from worker.outbox.turn import with_turn_flags
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, kept
@@ -59,7 +51,7 @@ def reprocess(
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
             made[row.name] = _without_network(row)
             on_frame(done, len(rows))
-        return staging.publish(_manifest(edition, list(made.values()), chosen, started))
+        return staging.publish(next_edition(edition, made.values(), chosen, started=started))
 
 
 def _without_network(row: FrameRow) -> FrameRow:
@@ -123,17 +115,3 @@ def _alone(settings: Settings, shoot: str) -> Iterator[None]:
             yield
     finally:
         lease.release()
-
-
-def _manifest(edition: Manifest, rows: list[FrameRow], preset: Preset, started: str) -> Manifest:
-    rows = sorted(rows, key=lambda row: (row.angle, row.name))
-    return edition.model_copy(
-        update={
-            "status": status_of(rows, preset.on_failed_frame),
-            "preset": PresetRecord(name=preset.name, digest=preset.digest),
-            "program": version("cyclorama"),
-            "started": started,
-            "finished": now(),
-            "frames": with_turn_flags(rows, full_turn=preset.frames),
-        }
-    )

@@ -16,10 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from worker.corrections.drops import prepare_folder
 from worker.errors import CycloramaError
+from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Rules
 from worker.intake.watcher import Inbox, View, Watcher, watch
 from worker.outbox.places import Places
@@ -44,14 +47,26 @@ def make_watcher(
     """The watcher of the settings' inbox, on a broker that answers."""
     places = Places(settings.inbox, settings.outbox)
     places.check()
+    prepare_folder(settings.corrections_folder, places)
     rules = Rules(
         settings.settle_seconds, settings.quiet_seconds, once, max_frames=settings.max_frames
     )
-    inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules)
+    inbox = Inbox(
+        places,
+        preset=settings.preset,
+        presets=settings.presets,
+        rules=rules,
+        corrections=CorrectionsView(settings.corrections_folder, rules),
+    )
     redis = connect(broker_url)
     leases = Leases(redis, seconds=settings.lease_seconds)
     queue = JobQueue(broker_url, redis)
     return Watcher(inbox, leases, queue, max_attempts=settings.max_attempts, once=once), inbox
+
+
+def observed(settings: Settings) -> list[Path]:
+    """The folders beside the inbox in which file events matter, as far as they are there."""
+    return [folder for folder in (settings.corrections_folder,) if folder.is_dir()]
 
 
 def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
@@ -101,6 +116,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
                 stop,
                 rescan_seconds=settings.rescan_seconds,
                 polling=settings.polling,
+                also=observed(settings),
             )
         finally:
             stop.set()
@@ -248,4 +264,5 @@ def watch_only(settings: Settings) -> None:
         stop_on_signals(),
         rescan_seconds=settings.rescan_seconds,
         polling=settings.polling,
+        also=observed(settings),
     )

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
 
     inbox: Path = Field(Path("inbox"), description="folder that is watched")
     outbox: Path = Field(Path("outbox"), description="folder in which finished shoots appear")
+    corrections: Path | None = Field(
+        None, description="folder of corrected masks; default: corrections beside the inbox"
+    )
     state: Path = Field(Path(".cyclorama"), description="embedded Redis, model store, logs")
     preset: str = Field("studio-grey", description="default preset: a name or a .toml file")
     presets: Path = Field(Path("presets"), description="folder of the studio's own presets")
@@ -82,6 +85,11 @@ class Settings(BaseSettings):
     def model_store(self) -> Path:
         """The folder of checkpoints."""
         return self.models or self.state / "models"
+
+    @property
+    def corrections_folder(self) -> Path:
+        """The folder into which corrected masks are dropped."""
+        return self.corrections or self.inbox.parent / "corrections"
 
     @classmethod
     def settings_customise_sources(

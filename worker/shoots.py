@@ -16,6 +16,8 @@ PRESET = "preset.toml"
 """A file of this name in a shoot's folder overrides the default preset."""
 PLATE = "plate"
 """A folder of this name in the inbox is no shoot: it holds photos of the empty booth."""
+IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
+IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
 
 _NUMBER = re.compile(r"(?P<number>\d+)$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
@@ -73,6 +75,12 @@ class Shoot:
 
     name: str
     frames: tuple[Frame, ...]
+
+
+def ignored(name: str) -> bool:
+    """Whether a name belongs to the system or to a copy under way, and is passed over."""
+    lower = name.lower()
+    return lower.startswith(".") or lower in IGNORED_NAMES or lower.endswith(IGNORED_SUFFIXES)
 
 
 def shoot_of(path: str) -> str:

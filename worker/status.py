@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from worker.corrections.drops import look as look_for_masks
 from worker.errors import BrokerError
+from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest, look
 from worker.intake.watcher import Inbox
@@ -63,11 +65,9 @@ class Status:
 
 def gather(settings: Settings) -> Status:
     """Reads inbox, outbox and, where it runs, Redis."""
-    places = Places(settings.inbox, settings.outbox)
     rules = Rules(settings.settle_seconds, settings.quiet_seconds, max_frames=settings.max_frames)
     now, clock = time.monotonic(), time.time()
-    rest = Rest.by_age(look(settings.inbox).sources, now, clock)
-    inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules, rest=rest)
+    inbox = inbox_now(settings, rules, now=now, clock=clock)
     view = inbox.view(now)
     url = settings.broker_url or EmbeddedRedis(settings.state).url
     try:
@@ -81,6 +81,21 @@ def gather(settings: Settings) -> Status:
         crew, missing = workers(redis), missing_workers(redis)
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
     return Status(shoots, view.problems, crew, broker, missing)
+
+
+def inbox_now(settings: Settings, rules: Rules, *, now: float, clock: float) -> Inbox:
+    """The inbox for a single look: files rest since they were last written. ``clock`` is the time
+    since the epoch that belongs to the monotonic ``now``, both in seconds."""
+    folder = settings.corrections_folder
+    drops = Rest.by_age(look_for_masks(folder).files, now, clock)
+    return Inbox(
+        Places(settings.inbox, settings.outbox),
+        preset=settings.preset,
+        presets=settings.presets,
+        rules=rules,
+        rest=Rest.by_age(look(settings.inbox).sources, now, clock),
+        corrections=CorrectionsView(folder, rules, rest=drops),
+    )
 
 
 def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None) -> ShootStatus:

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from unet_core.images import PHOTO_SUFFIXES
 from worker.errors import FolderError
-from worker.shoots import PLATE, PRESET, Source
+from worker.shoots import PLATE, PRESET, Source, ignored
 
-IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
-IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
 READY = ".ready"
 
 
@@ -54,12 +52,6 @@ def look(inbox: Path) -> Snapshot:
         else:
             _take(entry, entry.name, snapshot)
     return snapshot
-
-
-def ignored(name: str) -> bool:
-    """Whether a name belongs to the system or to a copy under way, and is passed over."""
-    lower = name.lower()
-    return lower.startswith(".") or lower in IGNORED_NAMES or lower.endswith(IGNORED_SUFFIXES)
 
 
 def _look_into(folder: os.DirEntry[str], root: Path, snapshot: Snapshot) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,8 +18,10 @@ from redis.exceptions import RedisError
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from unet_core.images import check_complete
+from worker.corrections.desk import Edition
 from worker.errors import CycloramaError, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
+from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
@@ -65,13 +67,20 @@ class Inbox:
     """The inbox held against the outbox. Reads folders only: no queue, nothing written."""
 
     def __init__(
-        self, places: Places, *, preset: str, presets: Path, rules: Rules, rest: Rest | None = None
+        self,
+        places: Places,
+        *,
+        preset: str,
+        presets: Path,
+        rules: Rules,
+        rest: Rest | None = None,
+        corrections: CorrectionsView | None = None,
     ) -> None:
-        self.places, self._rules = places, rules
+        self.places, self._rules, self._corrections = places, rules, corrections
         self._default = load_preset(preset, folders=[presets])
         self._rest = rest or Rest()
         self._whole: dict[Source, bool] = {}
-        self._manifests: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
+        self._editions: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
@@ -103,7 +112,18 @@ class Inbox:
                 now=now,
             )
         self._whole = {s: w for s, w in self._whole.items() if s.path in snapshot.sources}
+        if self._corrections:
+            self._correct(view, self._corrections, now)
         return view
+
+    def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
+        """Adds to ``view`` what the corrections folder asks of finished shoots."""
+        found = corrections.look(view.decisions, self.edition, now)
+        view.problems |= found.problems
+        for name, stage in found.stages.items():
+            decision = view.decisions[name]
+            if decision.stage == Stage.DONE:
+                view.decisions[name] = Decision(decision.shoot, stage, "a mask was corrected")
 
     def _preset(self, shoot: str, snapshot: Snapshot) -> Preset:
         if shoot in snapshot.presets:
@@ -111,18 +131,23 @@ class Inbox:
         return self._default
 
     def manifest(self, shoot: str) -> Manifest | None:
-        """The manifest of a shoot, the held edition before the published one, because it is the
-        newer; read again only when it changed."""
+        """The manifest of a shoot's latest edition."""
+        edition = self.edition(shoot)
+        return edition.manifest if edition else None
+
+    def edition(self, shoot: str) -> Edition | None:
+        """The latest edition of a shoot: the held one before the published one, because it is
+        the newer; its manifest is read again only when it changed."""
         for folder in (self.places.held(shoot), self.places.published(shoot)):
             try:
                 stat = (folder / MANIFEST).stat()
             except OSError:
                 continue
             state = (stat.st_mtime_ns, stat.st_ino)
-            known = self._manifests.get(folder)
+            known = self._editions.get(folder)
             if known is None or known[0] != state:
-                known = self._manifests[folder] = (state, read_manifest(folder))
-            return known[1]
+                known = self._editions[folder] = (state, read_manifest(folder))
+            return Edition(folder, known[1]) if known[1] else None
         return None
 
     def _is_whole(self, source: Source) -> bool:
@@ -232,18 +257,21 @@ def watch(
     *,
     rescan_seconds: float,
     polling: bool,
+    also: Sequence[Path] = (),
 ) -> None:
-    """Ticks every ``rescan_seconds``, soon after each file event, and every second while a shoot
-    is arriving, until ``stop`` is set. A tick that fails is logged, and the next one is tried."""
+    """Ticks every ``rescan_seconds``, soon after each file event in the inbox and in ``also``, and
+    every second while a shoot is arriving, until ``stop`` is set. A tick that fails is logged, and
+    the next one is tried."""
     from watchdog.observers import Observer
     from watchdog.observers.polling import PollingObserver
 
     wake = _Wake()
     observer = PollingObserver(timeout=rescan_seconds) if polling else Observer()
-    observer.schedule(wake, str(inbox), recursive=True)
+    for folder in (inbox, *also):
+        observer.schedule(wake, str(folder), recursive=True)
     try:
         observer.start()
-    except OSError as error:  # the system has no more watches to give, or the inbox went away
+    except OSError as error:  # the system has no more watches to give, or a folder went away
         log.warning("no file events for %s (%s); it is looked at all the same", inbox, error)
     try:
         while not stop.is_set():

@@ -24,6 +24,7 @@ from unet_core.images import (
     encode_webp,
     read_mask,
 )
+from worker.corrections.desk import Corrected
 from worker.errors import PlateError
 from worker.finish.composite import Finished, compose
 from worker.finish.framing import FrameShape, Placement, fit, reframe, subject_box
@@ -124,6 +125,20 @@ def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
             "flags": flags(alpha, certainty=row.edge_certainty),
         }
     )
+
+
+def with_correction(row: FrameRow, corrected: Corrected) -> FrameRow:
+    """``row`` with what a corrected mask tells; nothing that was said of the network's holds."""
+    row = row.model_copy(
+        update={
+            "mask": "corrected",
+            "correction": corrected.record,
+            "confidence": None,
+            "edge_certainty": None,
+            "batch": None,
+        }
+    )
+    return judged(row, corrected.alpha)
 
 
 def mask_file(name: str, alpha: Pixels) -> Files:

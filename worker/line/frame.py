@@ -1,6 +1,7 @@
 """One frame, from the photo to its files in staging; reads as its diagram.
 
 photo ─ decode ─ network ─ refine ─ mask ─ dress ─ write
+               └ a person's correction ─┘
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from unet_core.images import ImageError, Photo, decode
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
+from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
-from worker.line.dress import Look, dress, judged, mask_file
+from worker.line.dress import Look, dress, judged, mask_file, with_correction
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
@@ -44,6 +46,7 @@ class Order:
     segmenter: Segmenter
     batcher: Batcher
     staging: Staging
+    desk: Desk
     inbox: Path
     max_pixels: int
     dresses: bool = True
@@ -103,24 +106,19 @@ def _through_all_stages(
 ) -> FrameRow:
     with watch.stage("decode"):
         photo = decode(path, max_pixels=order.max_pixels, within=order.inbox)
-    with watch.stage(NETWORK):
-        masked = _mask(photo, order)
-    with watch.stage("refine"):
-        alpha = refine(masked.mask, photo.pixels)
-        if photo.alpha is not None:
-            alpha = np.minimum(alpha, photo.alpha)
-    height, width = alpha.shape
+    height, width = photo.pixels.shape[:2]
     row = FrameRow(
         name=frame.name,
         angle=frame.angle,
         source=source.model_copy(update={"sha256": photo.sha256}),
         width=width,
         height=height,
-        confidence=round(confidence(masked.mask), 5),
-        edge_certainty=round(edge_certainty(masked.mask), 4),
-        batch=masked.batch,
     )
-    row = judged(row, alpha)
+    corrected = order.desk.mask_of(frame.name, frame.angle, photo, path)
+    if corrected is None:
+        alpha, row = _by_network(row, photo, order, watch)
+    else:
+        alpha, row = corrected.alpha, with_correction(row, corrected)
     files = mask_file(frame.name, alpha)
     if order.dresses:
         dressed = dress(row, photo, alpha, order.look, watch)
@@ -129,6 +127,26 @@ def _through_all_stages(
     with watch.stage("write"):
         outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
     return row.model_copy(update={"outputs": outputs, "seconds": watch.seconds})
+
+
+def _by_network(
+    row: FrameRow, photo: Photo, order: Order, watch: Stopwatch
+) -> tuple[Pixels, FrameRow]:
+    """The network's mask at the photo's size, and the row with what it tells."""
+    with watch.stage(NETWORK):
+        masked = _mask(photo, order)
+    with watch.stage("refine"):
+        alpha = refine(masked.mask, photo.pixels)
+        if photo.alpha is not None:
+            alpha = np.minimum(alpha, photo.alpha)
+    row = row.model_copy(
+        update={
+            "confidence": round(confidence(masked.mask), 5),
+            "edge_certainty": round(edge_certainty(masked.mask), 4),
+            "batch": masked.batch,
+        }
+    )
+    return alpha, judged(row, alpha)
 
 
 def _mask(photo: Photo, order: Order) -> Masked:

@@ -19,10 +19,12 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
+from worker.corrections.desk import Desk, Edition
 from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, preset_of
 from worker.line.batcher import Batcher
+from worker.line.correct import corrected_edition
 from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
@@ -55,6 +57,8 @@ class LineOptions:
 
     preset: str
     presets: Path
+    corrections: Path
+    """The folder of corrected masks."""
     frames_per_job: int
     """Frames of one job in memory at once."""
     max_pixels: int
@@ -146,13 +150,17 @@ class Line:
         segmenter = self._slot.current
         options = self._options
         preset = preset_of(self._places.inbox / shoot, options.preset, folders=[options.presets])
-        wanted = Wanted.of(message, preset.digest, segmenter.card.sha256)
-        if any(wanted.is_met(edition) for _, edition in self._editions(shoot)[:1]):
+        latest = next(iter(self._editions(shoot)), None)
+        desk = Desk(options.corrections, shoot, latest)
+        wanted = Wanted.of(message, preset.digest, segmenter.card.sha256, desk.waiting)
+        if latest and wanted.is_met(latest.manifest):
             log.info("%s is done already", shoot)
             return
         self._note(message, "working")
         self._check(lease)
         staging = Staging(self._places, shoot)
+        if latest and self._correct(latest, wanted, desk, staging, preset, lease):
+            return
         done = self._done_already(staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
         look = Look(preset, Plates(self._places.inbox / PLATE))
@@ -163,6 +171,7 @@ class Line:
             segmenter=segmenter,
             batcher=self._batcher,
             staging=staging,
+            desk=desk,
             inbox=self._places.inbox,
             max_pixels=self._options.max_pixels,
             vigil=self.vigil,
@@ -209,6 +218,30 @@ class Line:
                 del done[row.name]
         return bool(there)
 
+    def _correct(
+        self,
+        latest: Edition,
+        wanted: Wanted,
+        desk: Desk,
+        staging: Staging,
+        preset: Preset,
+        lease: Lease,
+    ) -> bool:
+        """Publishes a shoot of which nothing is wanted but corrected masks; says whether it did:
+        not so where no mask could be used, or photos are new."""
+        if not wanted.corrections or not wanted.is_answered_by(latest.manifest):
+            return False
+        inbox, options = self._places.inbox, self._options
+        look = Look(preset, Plates(inbox / PLATE))
+        wardrobe = Wardrobe(look, inbox, latest.folder, staging, options.max_pixels)
+        at_once = options.frames_per_job
+        again = corrected_edition(latest.manifest, desk, wardrobe, at_once=at_once)
+        if again is None:
+            return False
+        self._renew(lease)
+        log.info("%s has corrected masks: %s", desk.shoot, staging.publish(again))
+        return True
+
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
         """The rows of the frames, in the order in which they are finished."""
         at_once = 1 if order.trial else self._options.frames_per_job
@@ -226,24 +259,24 @@ class Line:
         """Rows by name that need no work: finished before a crash, or in an earlier edition with
         the same preset and checkpoint, or of photos that are no longer in the inbox."""
         done = {row.name: row for row in staging.rows().values() if wanted.asks_for(row)}
-        for folder, edition in self._editions(staging.shoot):
-            for row in edition.frames:
+        for edition in self._editions(staging.shoot):
+            for row in edition.manifest.frames:
                 usable = wanted.asks_for(row) or wanted.outlived_by(row)
-                if usable and row.name not in done and staging.adopt(row, folder):
+                if usable and row.name not in done and staging.adopt(row, edition.folder):
                     done[row.name] = row
         return done
 
-    def _editions(self, shoot: str) -> list[tuple[Path, Manifest]]:
+    def _editions(self, shoot: str) -> list[Edition]:
         """What is held or delivered of a shoot, newest first; else what a crash between two
         renames left."""
         places = self._places
         found = [
-            (folder, manifest)
+            Edition(folder, manifest)
             for folder in (places.held(shoot), places.published(shoot), places.retired(shoot))
             if (manifest := read_manifest(folder))
         ]
         retired = places.retired(shoot)
-        return [each for each in found if each[0] != retired] or found
+        return [each for each in found if each.folder != retired] or found
 
     def _manifest(
         self,

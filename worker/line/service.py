@@ -88,6 +88,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
         LineOptions(
             preset=settings.preset,
             presets=settings.presets,
+            corrections=settings.corrections_folder,
             frames_per_job=max(1, shape.in_flight // settings.jobs),
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.outbox.manifest import FrameRow, Manifest
@@ -19,18 +20,24 @@ class Wanted:
     made_with: tuple[str, str]
     """Digest of the preset and hash of the checkpoint."""
     retry: bool
+    corrections: Mapping[str, Source]
+    """Corrected masks that no edition was made from yet, by name of the frame."""
 
     @classmethod
-    def of(cls, message: JobMessage, preset: str, checkpoint: str) -> Wanted:
+    def of(
+        cls, message: JobMessage, preset: str, checkpoint: str, corrections: Mapping[str, Source]
+    ) -> Wanted:
         """What ``message`` asks for, made with this preset and this checkpoint."""
         frames = message.to_frames()
         names = {frame.source: frame.name for frame in frames}
         angles = frozenset(frame.angle for frame in frames)
-        return cls(names, angles, (preset, checkpoint), message.retry)
+        return cls(names, angles, (preset, checkpoint), message.retry, corrections)
 
     def asks_for(self, row: FrameRow) -> bool:
         """Whether the row is just what would be made again."""
         same = self.names.get(row.source.source()) == row.name
+        drawn = self.corrections.get(row.name)
+        same = same and drawn in (None, row.correction and row.correction.source())
         made_alike = (row.preset, row.checkpoint) == self.made_with
         return same and made_alike and not (row.error and self.retry)
 
@@ -39,6 +46,11 @@ class Wanted:
         paths = {source.path for source in self.names}
         taken = row.name in self.names.values() or row.angle in self.angles
         return not row.error and not taken and row.source.path not in paths
+
+    def is_answered_by(self, edition: Manifest) -> bool:
+        """Whether an edition has a row for each photo, however it was made."""
+        rows = {row.source.source(): row.name for row in edition.frames}
+        return not self.retry and all(rows.get(s) == name for s, name in self.names.items())
 
     def is_met(self, edition: Manifest) -> bool:
         """Whether an edition of the shoot is what the job would make."""

@@ -26,7 +26,7 @@ class _Record(BaseModel):
 
 
 class SourceRecord(_Record):
-    """The photo as it was read."""
+    """A file as it was read."""
 
     path: InnerPath
     size: int
@@ -34,7 +34,7 @@ class SourceRecord(_Record):
     sha256: str | None = None
 
     def source(self) -> Source:
-        """The state of the photo that this row answers for."""
+        """The state of the file that a row answers for."""
         return Source(self.path, self.size, self.mtime_ns)
 
 
@@ -97,6 +97,10 @@ class FrameRow(_Record):
     flags: list[Flag] = []
     masked_by: Literal["network", "stored"] = "network"
     """``stored``: the pictures were made anew from a mask that was there already."""
+    mask: Literal["network", "corrected"] = "network"
+    """Who drew the mask: ``corrected`` is a person, in the file that ``correction`` names."""
+    correction: SourceRecord | None = None
+    """The corrected mask as it was read; its path is relative to the corrections folder."""
     untouched_paint: bool | None = None
     """Whether pixels well inside the mask are the photo's own, bit for bit before encoding; not so
     where framing has resampled them."""

@@ -35,7 +35,10 @@ class Bench:
     ) -> None:
         self.places, self.leases, self.segmenters = places, leases, segmenters
         self.slot = Slot(segmenters["first"])
-        options = LineOptions("test", presets, frames_per_job=2, max_pixels=10**6, worker="w-1")
+        self.corrections = places.inbox.parent / "corrections"
+        options = LineOptions(
+            "test", presets, self.corrections, frames_per_job=2, max_pixels=10**6, worker="w-1"
+        )
         self.line = Line(places, leases, self.slot, batcher, options)  # type: ignore[arg-type]
         self._presets = presets
         self.preset("")

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 
 from tests.parts import drop_photos, photo_bytes, shoot_in
 from tests.worker.line.bench import Bench
+from worker.corrections.desk import Desk
 from worker.errors import ModelError
 from worker.finish.plates import Plates
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
@@ -33,6 +34,7 @@ def order(bench: Bench, batcher: Batcher) -> Order:
         segmenter=bench.segmenters["first"],
         batcher=batcher,
         staging=Staging(bench.places, "car"),
+        desk=Desk(bench.corrections, "car", None),
         inbox=bench.places.inbox,
         max_pixels=10**6,
     )

@@ -1,0 +1,95 @@
+"""What the corrections folder asks for: which finished shoots are to be made with other masks, and
+what is wrong with the files that are not taken up. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.corrections.desk import Desk, Edition, unanswered
+from worker.corrections.drops import look
+from worker.errors import CycloramaError
+from worker.intake.plan import Rules, Stage
+from worker.intake.scan import Rest
+from worker.shoots import Source
+
+
+@dataclass
+class Asked:
+    """What one look at the corrections folder found."""
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    """Where each shoot with a new correction stands: arriving or ready."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """What is refused, by ``corrections/<shoot>/<frame>.png``, with a sentence that says what to
+    do."""
+
+
+class CorrectionsView:
+    """The corrections folder held against the latest editions."""
+
+    def __init__(self, folder: Path, rules: Rules, *, rest: Rest | None = None) -> None:
+        self._folder, self._rules = folder, rules
+        self._rest = rest or Rest()
+        self._verdicts: dict[tuple[Source, str], str] = {}
+        """What was wrong with a file beside an edition; empty: nothing."""
+
+    def look(
+        self, shoots: Collection[str], edition_of: Callable[[str], Edition | None], now: float
+    ) -> Asked:
+        """What is asked of ``shoots``, the ones in the inbox, at ``now`` (seconds, monotonic)."""
+        drops = look(self._folder)
+        self._rest.update(drops.files, now)
+        asked = Asked(problems={self._shown(path): why for path, why in drops.problems.items()})
+        known = self._verdicts
+        self._verdicts = {}
+        for shoot in drops.shoots:
+            edition = edition_of(shoot)
+            waiting = unanswered(drops.of(shoot), edition)
+            if shoot not in shoots:
+                for file in waiting.values():
+                    asked.problems[self._shown(file.path)] = self._stranger(shoot, edition)
+            elif edition is not None:
+                self._judge(shoot, edition, waiting, known, asked, now)
+        return asked
+
+    def _judge(
+        self,
+        shoot: str,
+        edition: Edition,
+        waiting: dict[str, Source],
+        known: dict[tuple[Source, str], str],
+        asked: Asked,
+        now: float,
+    ) -> None:
+        desk = Desk(self._folder, shoot, edition)
+        for file in waiting.values():
+            if self._rest.seconds(file, now) < self._rules.settle_seconds:
+                asked.stages[shoot] = Stage.ARRIVING
+                continue
+            key = file, edition.manifest.finished
+            verdict = known[key] if key in known else _verdict(desk, file)
+            self._verdicts[key] = verdict
+            if verdict:
+                asked.problems[self._shown(file.path)] = verdict
+            else:
+                asked.stages.setdefault(shoot, Stage.READY)
+
+    def _stranger(self, shoot: str, edition: Edition | None) -> str:
+        if edition:
+            return (
+                f"the photos of {shoot} are no longer in the inbox; put them back, or take it away"
+            )
+        return f"there is no shoot {shoot!r}; name the folder like the shoot in the outbox"
+
+    def _shown(self, path: str) -> str:
+        return f"{self._folder.name}/{path}"
+
+
+def _verdict(desk: Desk, file: Source) -> str:
+    try:
+        desk.examine(file)
+    except (CycloramaError, OSError) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,28 @@
+"""The next edition of a finished shoot, made from its rows without the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from worker.finish.presets import Preset
+from worker.outbox.manifest import FrameRow, Manifest, PresetRecord, now, status_of
+from worker.outbox.turn import with_turn_flags
+
+
+def next_edition(
+    edition: Manifest, rows: Iterable[FrameRow], preset: Preset, *, started: str
+) -> Manifest:
+    """The manifest of a shoot whose frames are ``rows`` now, dressed as ``preset`` says; what was
+    said of the shoot as a whole stays. ``started`` as :func:`now` gives it."""
+    ordered = sorted(rows, key=lambda row: (row.angle, row.name))
+    return edition.model_copy(
+        update={
+            "status": status_of(ordered, preset.on_failed_frame),
+            "preset": PresetRecord(name=preset.name, digest=preset.digest),
+            "program": version("cyclorama"),
+            "started": started,
+            "finished": now(),
+            "frames": with_turn_flags(ordered, full_turn=preset.frames),
+        }
+    )
