@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench_cold import cold_start
 from bench_frames import Frames, given, rendered
 from bench_line import InProcess, ThroughCelery, redis_server
 from bench_others import NaiveLoop, Rembg, tutorial
@@ -39,7 +41,7 @@ from unet_core.store import SHIPPED, ModelStore
 from worker.errors import CycloramaError
 from worker.line.memory import keep_memory
 from worker.queue.app import connect
-from worker.settings import read_settings
+from worker.settings import Settings, read_settings
 
 err = Console(stderr=True)
 SIZES = ((1918, 1280), (6000, 4000))
@@ -53,6 +55,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.repeats < 1 or options.frames < 1 or min(options.workers, default=1) < 1:
         parser.error("--repeats, --frames and --workers must be 1 or more")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves no server behind
     keep_memory()  # as a worker does
     try:
         report = _measured(options)
@@ -106,6 +109,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         network = _network(sets[0], device, repeats=max(3, repeats), width=options.tutorial_width)
         found = [_size(frames, root, device, repeats, options) for frames in sets]
         scaling = _scaling(sets[0], root, options)
+        cold = cold_start(sets[0], _settings(sets[0], root, "cold", options))
     first = found[0]
     return {
         **machine(device),
@@ -114,6 +118,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         "network": network,
         "sizes": found,
         "workers": scaling,
+        "cold_start_seconds": cold,
     }
 
 
@@ -144,14 +149,7 @@ def _size(
     width, height = frames.size
     err.print(f"{len(frames.paths)} frames of {width}×{height}: stages …")
     stages = measure_stages(frames.paths, device, cores=usable_cores(), repeats=repeats)
-    settings = read_settings(
-        inbox=frames.inbox,
-        outbox=root / "outbox",
-        state=root / "state",
-        preset=PRESET,
-        device=options.device,
-        models=root / "models",
-    )
+    settings = _settings(frames, root, "state", options)
     few = frames.paths[:NAIVE_FRAMES]
     with ExitStack() as stack:
         url = stack.enter_context(redis_server(settings.state))
@@ -199,14 +197,7 @@ def _scaling(frames: Frames, root: Path, options: argparse.Namespace) -> list[di
     found = []
     for count in options.workers:
         err.print(f"{count} worker processes …")
-        settings = read_settings(
-            inbox=frames.inbox,
-            outbox=root / "outbox",
-            state=root / f"state-{count}",
-            preset=PRESET,
-            device=options.device,
-            models=root / "models",
-        )
+        settings = _settings(frames, root, f"state-{count}", options)
         with redis_server(settings.state) as url:
             celery = ThroughCelery(settings, url, count=count)
             try:
@@ -222,6 +213,19 @@ def _scaling(frames: Frames, root: Path, options: argparse.Namespace) -> list[di
             }
         )
     return found
+
+
+def _settings(frames: Frames, root: Path, state: str, options: argparse.Namespace) -> Settings:
+    """A studio of the bench's own, with the checkpoint that comes along."""
+    return read_settings(
+        inbox=frames.inbox,
+        outbox=root / "outbox",
+        state=root / state,
+        preset=PRESET,
+        device=options.device,
+        models=root / "models",
+        corrections=root / "corrections",
+    )
 
 
 def _timed(run: Callable[[], object]) -> Callable[[], float]:

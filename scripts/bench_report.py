@@ -46,6 +46,8 @@ def show(report: dict[str, Any]) -> None:
         for row in report["workers"]:
             table.add_row(*(str(value) for value in row.values()))
         out.print(table)
+    cold = ", ".join(f"{name} {value}" for name, value in report["cold_start_seconds"].items())
+    out.print(f"cold start of cyclorama run, seconds: {cold}", highlight=False)
     network = report["network"]
     ours, theirs = (network["milliseconds"][name]["median"] for name in ("ours", "tutorial"))
     out.print(

@@ -104,6 +104,8 @@ def test_the_last_line_is_json_with_the_ratios_of_the_medians(tmp_path: Path) ->
     assert (size["photo"], size["frames"]) == ("96x64", 3)
     assert report["workers"][0]["workers"] == 1
     assert report["network"]["tutorial_over_ours"] > 0
+    cold = report["cold_start_seconds"]
+    assert 0 < cold["redis"] <= cold["worker_ready"] <= cold["first_frame"] <= cold["published"]
     assert any("bound" in row for row in table)
     with Image.open(tmp_path / "bench.png") as picture:
         assert picture.width > 500

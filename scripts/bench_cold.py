@@ -1,0 +1,79 @@
+"""From the command to the first result: a cold start of ``cyclorama run``, in its parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench_frames import Frames
+from bench_line import BenchError
+
+from worker.queue.broker import EmbeddedRedis
+from worker.run import environment
+from worker.settings import Settings
+
+PATIENCE_SECONDS = 180.0
+
+
+def cold_start(frames: Frames, settings: Settings) -> dict[str, float]:
+    """Seconds since the start of ``cyclorama run --once``, at which Redis answers, the worker is
+    ready, the first shoot is begun, its first frame is there, and all is published; and how long
+    ``cyclorama --help`` and ``cyclorama status`` take."""
+    for folder in (settings.outbox, settings.state):
+        shutil.rmtree(folder, ignore_errors=True)
+    settings.outbox.mkdir(parents=True)
+    variables = os.environ | environment(settings, "")
+    state, staging = settings.state, settings.outbox / ".staging"
+    marks: dict[str, Callable[[], bool]] = {
+        "redis": EmbeddedRedis(state).socket.exists,
+        "worker_ready": lambda: any((state / "health").glob("*.json")),
+        "shoot_begun": lambda: any(staging.glob("*/*")),
+        "first_frame": lambda: any(staging.glob("*/*/*.jpg")) or _published(settings.outbox) > 0,
+        "published": lambda: _published(settings.outbox) == len(frames.messages()),
+    }
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "run", "--once"],
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    found: dict[str, float] = {}
+    try:
+        for name, is_there in marks.items():
+            while not is_there():
+                if time.perf_counter() - began > PATIENCE_SECONDS:
+                    raise BenchError(f"a cold start does not get to {name}; see {state}")
+                time.sleep(0.005)
+            found[name] = round(time.perf_counter() - began, 2)
+        process.wait(PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    for command in ("--help", "status"):
+        found[command.strip("-")] = _seconds(command, variables)
+    return found
+
+
+def _published(outbox: Path) -> int:
+    return len(list(outbox.glob("*/manifest.json")))
+
+
+def _seconds(command: str, variables: dict[str, str]) -> float:
+    """The shorter of two runs: the first may have to read the program from disk."""
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "worker.cli", command],
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        times.append(time.perf_counter() - began)
+    return round(min(times), 2)
