@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     )
     max_megapixels: float = Field(200.0, gt=0, le=2000, description="larger photos are refused")
     model_check_seconds: float = Field(10.0, gt=0, le=3600, description="look for a new champion")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="figures for Prometheus are served there; 0: nowhere"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address for them; `0.0.0.0`: every one")
     log: Literal["text", "json"] = Field("text", description="form of the log lines")
 
     @property

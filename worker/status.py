@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from worker.errors import BrokerError
 from worker.intake.plan import Decision, Rules, Stage
@@ -16,7 +20,7 @@ from worker.intake.scan import Rest, look
 from worker.intake.watcher import Inbox
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
-from worker.queue.app import connect
+from worker.queue.app import QUEUE, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
 from worker.queue.roster import WorkerBeat, workers
@@ -44,6 +48,8 @@ class Status:
     workers: list[WorkerBeat]
     broker: str
     """``running``, ``not running`` or why it cannot be reached."""
+    queued: int = 0
+    """Shoots in the queue that no worker has taken yet."""
 
     @property
     def needs_a_person(self) -> bool:
@@ -57,25 +63,31 @@ class Status:
         return asdict(self)
 
 
-def gather(settings: Settings) -> Status:
-    """Reads inbox, outbox and, where it runs, Redis."""
-    places = Places(settings.inbox, settings.outbox)
-    rules = Rules(settings.settle_seconds, settings.quiet_seconds)
-    now, clock = time.monotonic(), time.time()
-    rest = Rest.by_age(look(settings.inbox).sources, now, clock)
-    inbox = Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules, rest=rest)
-    view = inbox.view(now)
+def gather(settings: Settings, inbox: Inbox | None = None) -> Status:
+    """Reads inbox, outbox and, where it runs, Redis. Whoever looks again and again passes the
+    same ``inbox``, which remembers what it has read."""
+    inbox = inbox or look_at(settings)
+    view = inbox.view(time.monotonic())
     url = settings.broker_url or EmbeddedRedis(settings.state).url
     try:
         redis = connect(url)
     except BrokerError as error:
         broker = str(error) if settings.broker_url else "not running (start it: cyclorama run)"
-        leases, crew = None, []
+        leases, crew, queued = None, [], 0
     else:
         broker = "running"
         leases, crew = Leases(redis, seconds=settings.lease_seconds), workers(redis)
+        queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker)
+    return Status(shoots, view.problems, crew, broker, queued)
+
+
+def look_at(settings: Settings) -> Inbox:
+    """The inbox of the settings; a file that was last written long ago counts as settled."""
+    rules = Rules(settings.settle_seconds, settings.quiet_seconds)
+    rest = Rest.by_age(look(settings.inbox).sources, time.monotonic(), time.time())
+    places = Places(settings.inbox, settings.outbox)
+    return Inbox(places, preset=settings.preset, presets=settings.presets, rules=rules, rest=rest)
 
 
 def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None) -> ShootStatus:
@@ -114,8 +126,40 @@ COLOURS = {"complete": "green", "incomplete": "red", "held": "red", "failed": "r
 
 def show(status: Status, console: Console) -> None:
     """Prints the status for a person."""
+    console.print(_table(status.shoots) if status.shoots else "No shoots in the inbox.")
+    for line in _lines(status):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def follow(
+    settings: Settings, console: Console, *, as_json: bool, every_seconds: float = 2.0
+) -> None:
+    """Shows the status anew until Ctrl-C: on a terminal in place and without the shoots that are
+    complete, else one after the other; as JSON, an object a line."""
+    inbox = look_at(settings)
+    in_place = console.is_terminal and not as_json
+    live = Live(console=console, auto_refresh=False) if in_place else None
+    with contextlib.suppress(KeyboardInterrupt), live or contextlib.nullcontext():
+        while True:
+            found = gather(settings, inbox)
+            if as_json:
+                print(json.dumps(found.as_json(), ensure_ascii=False), flush=True)
+            elif live:
+                live.update(_at_a_glance(found), refresh=True)
+            else:
+                show(found, console)
+            time.sleep(every_seconds)
+
+
+def _at_a_glance(status: Status) -> RenderableType:
+    shown = [shoot for shoot in status.shoots if shoot.state != "complete"]
+    complete = f"{len(status.shoots) - len(shown)} shoots are complete"
+    return Group(_table(shown), *map(Text, [complete, *_lines(status)]))
+
+
+def _table(shoots: list[ShootStatus]) -> Table:
     table = Table("shoot", "state", "frames", "notes", box=None, pad_edge=False)
-    for shoot in status.shoots:
+    for shoot in shoots:
         colour = COLOURS.get(shoot.state, "cyan")
         table.add_row(
             escape(shoot.shoot),
@@ -123,13 +167,15 @@ def show(status: Status, console: Console) -> None:
             f"{shoot.done}/{shoot.frames}",
             escape("\n".join(shoot.notes)),
         )
-    console.print(table if status.shoots else "No shoots in the inbox.")
+    return table
+
+
+def _lines(status: Status) -> list[str]:
     lines = [f"{path}: {sentence}" for path, sentence in sorted(status.problems.items())]
     lines += [
         f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
         f"working on {', '.join(sign.shoots) or 'nothing'}"
         for sign in status.workers
     ]
-    lines.append(f"Redis: {status.broker}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    waiting = f", {status.queued} shoots in the queue" if status.queued else ""
+    return [*lines, f"Redis: {status.broker}{waiting}"]

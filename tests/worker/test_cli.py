@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.studio import Studio, make_studio
+from tests.studio import COMMAND, Studio, make_studio
 
 
 @pytest.fixture
@@ -86,6 +87,22 @@ def test_status_of_an_empty_inbox_is_no_error(studio: Studio) -> None:
     done = studio.cyclorama("status")
     assert done.returncode == 0
     assert "No shoots" in done.stdout
+
+
+def test_status_can_be_watched_until_ctrl_c(studio: Studio) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "status", "--watch", "--json"],
+        cwd=studio.root,
+        env=studio.environment,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["shoots"] == []
+        (studio.inbox / "nothing-here").mkdir()
+        assert "nothing-here" in json.loads(process.stdout.readline())["problems"]
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
 
 
 def test_the_watchers_side_imports_no_torch() -> None:

@@ -22,6 +22,7 @@ from worker.errors import CycloramaError, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
+from worker.logs import about
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.outbox.places import Places
 from worker.queue.leases import Leases, queued
@@ -157,7 +158,8 @@ class Watcher:
         message = fresh.model_copy(update={"attempt": attempt})
         self._leases.write(shoot.name, queued(message, at=clock))
         self._queue.send(message)
-        log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), attempt)
+        with about(shoot=shoot.name, job=message.job):
+            log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), attempt)
 
     def _attempt(self, message: JobMessage, clock: float) -> int | None:
         """Which attempt this job would be; ``None`` if the shoot is queued or in work."""

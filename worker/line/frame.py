@@ -20,6 +20,7 @@ from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
 from worker.line.dress import Look, dress, judged, mask_file
 from worker.line.stopwatch import Stopwatch
+from worker.logs import about
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
 from worker.outbox.quality import confidence, edge_certainty
@@ -52,6 +53,11 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
     """Makes one frame and its row. A bad photo is a row with its error, never an exception;
     a full disk, a device that fails or an impossible preset does raise, because it is not the
     photo's fault."""
+    with about(shoot=order.staging.shoot, frame=frame.name, job=order.job):
+        return _make(frame, order)
+
+
+def _make(frame: Frame, order: Order) -> FrameRow:
     path = order.inbox / frame.source.path
     died = order.careful and order.staging.begin(frame.name) >= DEADLY
     source = SourceRecord(**dataclasses.asdict(frame.source))

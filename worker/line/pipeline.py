@@ -9,11 +9,12 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
@@ -27,6 +28,7 @@ from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
 from worker.line.parallel import in_parallel
 from worker.line.wanted import Wanted
+from worker.logs import about
 from worker.outbox.manifest import (
     CheckpointRecord,
     FrameRow,
@@ -59,6 +61,16 @@ class LineOptions:
     """Name under which this worker shows up."""
 
 
+class Listener(Protocol):
+    """Whoever wants to hear what the line has done; called from the threads of the jobs."""
+
+    def on_frame(self, row: FrameRow) -> None:
+        """A frame is finished, well or not."""
+
+    def on_shoot(self, manifest: Manifest, made: Collection[str]) -> None:
+        """A shoot is published; the frames named ``made`` were made for it, others were kept."""
+
+
 class Line:
     """One worker's line. :meth:`handle` may be called from several threads, a shoot each."""
 
@@ -81,6 +93,7 @@ class Line:
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
         self.shoots: set[str] = set()
         """Shoots in work now."""
+        self.listeners: list[Listener] = []
 
     def handle(self, payload: object) -> None:
         """Does one message. Never raises: what went wrong is logged and noted in Redis, and the
@@ -91,6 +104,10 @@ class Line:
         except (CycloramaError, RedisError) as error:
             log.error("a message was dropped: %s", error)
             return
+        with about(shoot=message.shoot, job=message.job):
+            self._handle(message, lease)
+
+    def _handle(self, message: JobMessage, lease: Lease | None) -> None:
         if lease is None:
             log.info("%s is in work elsewhere", message.shoot)
             return
@@ -150,6 +167,8 @@ class Line:
         manifest = self._manifest(message, started, done, preset, segmenter)
         lease.renew()  # asks Redis: nobody else may publish this shoot now
         folder = staging.publish(manifest)
+        for listener in self.listeners:
+            listener.on_shoot(manifest, {frame.name for frame in rest})
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
 
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
@@ -247,6 +266,8 @@ class Line:
         self.last_frame_at = time.time()
         if row.batch and row.batch.jobs > 1:
             self.shared_batches.add(row.batch.number)
+        for listener in self.listeners:
+            listener.on_frame(row)
 
     def _release(self, lease: Lease) -> None:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from contextlib import AbstractContextManager
 
 import torch
 from redis import Redis
@@ -16,12 +18,15 @@ from worker.errors import ModelError
 from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
 from worker.line.memory import keep_memory
+from worker.line.metrics import LineMetrics, LineState
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
+from worker.line.pulse import Pulse
 from worker.line.shape import line_shape, share_cores
 from worker.line.tasks import serve
+from worker.metrics import serving
 from worker.outbox.places import Places
-from worker.queue.app import connect, make_app
+from worker.queue.app import QUEUE, connect, make_app
 from worker.queue.leases import Leases
 from worker.queue.roster import BEAT_SECONDS, WorkerBeat, beat, leave, worker_name
 from worker.settings import Settings
@@ -39,22 +44,24 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
     line, slot, batcher = make_line(settings, redis)
-    stop = threading.Event()
-    signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
-    signs.start()
-    follow = threading.Thread(
-        target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
-    )
-    follow.start()
-    current = slot.current
-    log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, current.card.version)
-    try:
-        return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
-    finally:
-        stop.set()
-        follow.join()
-        signs.join()
-        batcher.close()
+    with _metrics(settings, redis, line, slot, batcher):  # before any thread is started
+        stop = threading.Event()
+        signs = threading.Thread(target=_beat, args=(redis, line, slot, batcher, stop), daemon=True)
+        signs.start()
+        follow = threading.Thread(
+            target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
+        )
+        follow.start()
+        current = slot.current
+        version = current.card.version
+        log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, version)
+        try:
+            return serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+        finally:
+            stop.set()
+            follow.join()
+            signs.join()
+            batcher.close()
 
 
 def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batcher]:
@@ -91,6 +98,32 @@ def load_device(settings: Settings) -> torch.device:
         return choose_device(settings.device)
     except DeviceError as error:
         raise ModelError(str(error)) from error
+
+
+def _metrics(
+    settings: Settings, redis: Redis, line: Line, slot: ModelSlot, batcher: Batcher
+) -> AbstractContextManager[None]:
+    """Figures and health over HTTP, if the settings name a port."""
+    metrics = LineMetrics()
+    metrics.registry.register(LineState(line, slot, batcher))
+    line.listeners.append(metrics)
+    pulse = Pulse(time.time())
+
+    def complaint() -> str:
+        try:
+            has_work = bool(line.shoots) or bool(redis.llen(QUEUE))
+        except RedisError:
+            return ""  # a worker that starts again reaches Redis no better
+        return pulse.complaint(
+            has_work=has_work, last_frame_at=line.last_frame_at, clock=time.time()
+        )
+
+    return serving(
+        settings.metrics_host,
+        settings.metrics_port,
+        registry=metrics.registry,
+        complaint=complaint,
+    )
 
 
 def _beat(
