@@ -159,11 +159,20 @@ def reprocess(
 
 
 @app.command()
-def status(inbox: Inbox = None, outbox: Outbox = None, as_json: Json = False) -> None:
+def status(
+    inbox: Inbox = None,
+    outbox: Outbox = None,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again.")] = False,
+) -> None:
     """Where each shoot stands, and what needs a person (exit code 1)."""
-    from worker.status import gather, show
+    from worker.status import follow, gather, show
 
-    found = gather(_settings(inbox=inbox, outbox=outbox))
+    settings = _settings(inbox=inbox, outbox=outbox)
+    if watch:
+        follow(settings, out, as_json=as_json)
+        return
+    found = gather(settings)
     if as_json:
         _print_json(found.as_json())
     else:

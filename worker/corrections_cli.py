@@ -50,14 +50,10 @@ def corrections(
 def list_corrections(settings: Settings) -> list[Row]:
     """A row for each corrected mask: first those that were taken up, oldest first."""
     from worker.corrections.shelf import FOLDER, Shelf
-    from worker.intake.plan import Rules
     from worker.status import inbox_now
 
-    folder = settings.corrections_folder
-    rules = Rules(settings.settle_seconds, settings.quiet_seconds)
-    now = time.monotonic()
-    inbox = inbox_now(settings, rules, now=now, clock=time.time())
-    entries = Shelf(folder / FOLDER).entries()
+    now, inbox = time.monotonic(), inbox_now(settings)
+    entries = Shelf(settings.corrections_folder / FOLDER).entries()
     return [_taken_up(entry, inbox) for entry in entries] + _others(settings, inbox, now)
 
 

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
+
+_ABOUT: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039
+
+
+@contextmanager
+def about(**names: str) -> Iterator[None]:
+    """Log lines of this thread are about these while the block runs: ``shoot``, ``frame``,
+    ``job``. Programs find them as fields of their own in each JSON line."""
+    token = _ABOUT.set(_ABOUT.get() | names)
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -17,7 +33,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "thread": record.threadName,
             "message": record.getMessage(),
-        }
+        } | _ABOUT.get()
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -23,8 +23,10 @@ from redis.exceptions import RedisError
 from worker.corrections.drops import prepare_folder
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
+from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
 from worker.intake.watcher import Inbox, View, Watcher, watch
+from worker.metrics import serving
 from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
 from worker.queue.app import JobQueue, connect
@@ -69,6 +71,21 @@ def observed(settings: Settings) -> list[Path]:
     return [folder for folder in (settings.corrections_folder,) if folder.is_dir()]
 
 
+def make_metrics(settings: Settings, broker_url: str) -> WatcherMetrics:
+    """The figures of a watcher on the settings' folders."""
+    return WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url))
+
+
+def serve_metrics(settings: Settings, metrics: WatcherMetrics) -> AbstractContextManager[None]:
+    """Figures and health of the watcher over HTTP, if the settings name a port."""
+    return serving(
+        settings.metrics_host,
+        settings.metrics_port,
+        registry=metrics.registry,
+        complaint=metrics.complaint,
+    )
+
+
 def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
     """Runs everything until SIGINT or SIGTERM, or with ``once`` until the inbox is done.
 
@@ -82,6 +99,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         redis = connect(url)
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew = Crew(url, settings, count=workers)
+        metrics = make_metrics(settings, url)
         stop = stop_on_signals()
         view, refused = View(), ""
 
@@ -110,14 +128,15 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         )
         show.start()
         try:
-            watch(
-                tick,
-                settings.inbox,
-                stop,
-                rescan_seconds=settings.rescan_seconds,
-                polling=settings.polling,
-                also=observed(settings),
-            )
+            with serve_metrics(settings, metrics):
+                watch(
+                    metrics.around(tick),
+                    settings.inbox,
+                    stop,
+                    rescan_seconds=settings.rescan_seconds,
+                    polling=settings.polling,
+                    also=observed(settings),
+                )
         finally:
             stop.set()
             crew.stop()
@@ -170,6 +189,8 @@ class Crew:
         self._state, self._log = settings.state, settings.state / "worker.log"
         self._environment = os.environ | environment(settings, broker_url)
         self._count = count
+        self._port = settings.metrics_port
+        """Of the watcher; the workers have the ones after it."""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._rest_until = 0.0
         self._deaths = 0
@@ -181,7 +202,7 @@ class Crew:
         if self._processes:
             return
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._processes = [self._spawn() for _ in range(self._count)]
+        self._processes = [self._spawn(place) for place in range(self._count)]
 
     def tend(self) -> list[int]:
         """Replaces what died, and returns the process ids of the dead. Raises
@@ -195,7 +216,7 @@ class Crew:
                 raise WorkerRefused(self._last_words())
             self._bury(process, code)
             dead.append(process.pid)
-            self._processes[place] = self._spawn()
+            self._processes[place] = self._spawn(place)
         return dead
 
     def _bury(self, process: subprocess.Popen[bytes], code: int) -> None:
@@ -224,11 +245,12 @@ class Crew:
                 process.kill()
                 process.wait()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, place: int) -> subprocess.Popen[bytes]:
+        port = {"CYCLORAMA_METRICS_PORT": str(self._port + 1 + place)} if self._port else {}
         with self._log.open("ab") as handle:
             return subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "worker", "--until-stdin-closes"],
-                env=self._environment,
+                env=self._environment | port,
                 stdin=subprocess.PIPE,  # closes when we die, even by kill -9
                 stdout=handle,
                 stderr=handle,
@@ -258,11 +280,13 @@ def environment(settings: Settings, broker_url: str) -> dict[str, str]:
 def watch_only(settings: Settings) -> None:
     """The watcher alone, on a shared broker, until it is told to stop."""
     watcher, _ = make_watcher(settings, settings.broker_url)
-    watch(
-        lambda: watcher.tick(time.monotonic(), time.time()),
-        settings.inbox,
-        stop_on_signals(),
-        rescan_seconds=settings.rescan_seconds,
-        polling=settings.polling,
-        also=observed(settings),
-    )
+    metrics = make_metrics(settings, settings.broker_url)
+    with serve_metrics(settings, metrics):
+        watch(
+            metrics.around(lambda: watcher.tick(time.monotonic(), time.time())),
+            settings.inbox,
+            stop_on_signals(),
+            rescan_seconds=settings.rescan_seconds,
+            polling=settings.polling,
+            also=observed(settings),
+        )

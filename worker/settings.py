@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     umask: str = Field(
         "", pattern="^[0-7]{0,4}$", description="who may not do what with new files; empty: as is"
     )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="figures for Prometheus are served there; 0: nowhere"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address for them; `0.0.0.0`: every one")
     log: Literal["text", "json"] = Field("text", description="form of the log lines")
 
     @property

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from worker.corrections.drops import look as look_for_masks
 from worker.errors import BrokerError
@@ -18,7 +22,7 @@ from worker.intake.scan import Rest, look
 from worker.intake.watcher import Inbox
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
-from worker.queue.app import connect
+from worker.queue.app import QUEUE, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
 from worker.queue.roster import WorkerBeat, missing_workers, workers
@@ -48,6 +52,8 @@ class Status:
     """``running``, ``not running`` or why it cannot be reached."""
     missing: dict[str, float] = field(default_factory=dict)
     """Workers that went without a word, and for how many seconds they are silent."""
+    queued: int = 0
+    """Shoots in the queue that no worker has taken yet."""
 
     @property
     def needs_a_person(self) -> bool:
@@ -63,29 +69,30 @@ class Status:
         return asdict(self)
 
 
-def gather(settings: Settings) -> Status:
-    """Reads inbox, outbox and, where it runs, Redis."""
-    rules = Rules(settings.settle_seconds, settings.quiet_seconds, max_frames=settings.max_frames)
-    now, clock = time.monotonic(), time.time()
-    inbox = inbox_now(settings, rules, now=now, clock=clock)
-    view = inbox.view(now)
+def gather(settings: Settings, inbox: Inbox | None = None) -> Status:
+    """Reads inbox, outbox and, where it runs, Redis. Whoever looks again and again passes the
+    same ``inbox``, which remembers what it has read."""
+    inbox = inbox or inbox_now(settings)
+    view = inbox.view(time.monotonic())
     url = settings.broker_url or EmbeddedRedis(settings.state).url
     try:
         redis = connect(url)
     except BrokerError as error:
         broker = str(error) if settings.broker_url else "not running (start it: cyclorama run)"
-        leases, crew, missing = None, [], {}
+        leases, crew, missing, queued = None, [], {}, 0
     else:
         broker = "running"
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew, missing = workers(redis), missing_workers(redis)
+        queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker, missing)
+    return Status(shoots, view.problems, crew, broker, missing, queued)
 
 
-def inbox_now(settings: Settings, rules: Rules, *, now: float, clock: float) -> Inbox:
-    """The inbox for a single look: files rest since they were last written. ``clock`` is the time
-    since the epoch that belongs to the monotonic ``now``, both in seconds."""
+def inbox_now(settings: Settings) -> Inbox:
+    """The inbox of the settings; a file that was last written long ago counts as settled."""
+    rules = Rules(settings.settle_seconds, settings.quiet_seconds, max_frames=settings.max_frames)
+    now, clock = time.monotonic(), time.time()
     folder = settings.corrections_folder
     drops = Rest.by_age(look_for_masks(folder).files, now, clock)
     return Inbox(
@@ -135,8 +142,40 @@ COLOURS = {"complete": "green", "incomplete": "red", "held": "red", "failed": "r
 
 def show(status: Status, console: Console) -> None:
     """Prints the status for a person."""
+    console.print(_table(status.shoots) if status.shoots else "No shoots in the inbox.")
+    for line in _lines(status):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def follow(
+    settings: Settings, console: Console, *, as_json: bool, every_seconds: float = 2.0
+) -> None:
+    """Shows the status anew until Ctrl-C: on a terminal in place and without the shoots that are
+    complete, else one after the other; as JSON, an object a line."""
+    inbox = inbox_now(settings)
+    in_place = console.is_terminal and not as_json
+    live = Live(console=console, auto_refresh=False) if in_place else None
+    with contextlib.suppress(KeyboardInterrupt), live or contextlib.nullcontext():
+        while True:
+            found = gather(settings, inbox)
+            if as_json:
+                print(json.dumps(found.as_json(), ensure_ascii=False), flush=True)
+            elif live:
+                live.update(_at_a_glance(found), refresh=True)
+            else:
+                show(found, console)
+            time.sleep(every_seconds)
+
+
+def _at_a_glance(status: Status) -> RenderableType:
+    shown = [shoot for shoot in status.shoots if shoot.state != "complete"]
+    complete = f"{len(status.shoots) - len(shown)} shoots are complete"
+    return Group(_table(shown), *map(Text, [complete, *_lines(status)]))
+
+
+def _table(shoots: list[ShootStatus]) -> Table:
     table = Table("shoot", "state", "frames", "notes", box=None, pad_edge=False)
-    for shoot in status.shoots:
+    for shoot in shoots:
         colour = COLOURS.get(shoot.state, "cyan")
         table.add_row(
             escape(shoot.shoot),
@@ -144,7 +183,10 @@ def show(status: Status, console: Console) -> None:
             f"{shoot.done}/{shoot.frames}",
             escape("\n".join(shoot.notes)),
         )
-    console.print(table if status.shoots else "No shoots in the inbox.")
+    return table
+
+
+def _lines(status: Status) -> list[str]:
     lines = [f"{path}: {sentence}" for path, sentence in sorted(status.problems.items())]
     lines += [
         f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
@@ -157,6 +199,5 @@ def show(status: Status, console: Console) -> None:
         "reach Redis"
         for name, seconds in status.missing.items()
     ]
-    lines.append(f"Redis: {status.broker}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    waiting = f", {status.queued} shoots in the queue" if status.queued else ""
+    return [*lines, f"Redis: {status.broker}{waiting}"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +18,26 @@ def test_usable_cores_follow_the_affinity_of_the_process() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert usable_cores() == len(before)
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)]
+)
+def test_usable_cores_follow_the_quota_of_the_container(
+    tmp_path: Path, limit: str, cores: int | None
+) -> None:
+    group = tmp_path / "sys/fs/cgroup/system.slice/x.service"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text(f"{limit}\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/x.service\n")
+    without_quota = usable_cores(tmp_path / "nothing here")
+    assert usable_cores(tmp_path) == (cores or without_quota)
+
+
+def test_a_quota_never_gives_more_cores_than_there_are(tmp_path: Path) -> None:
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("6400000 100000\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    assert usable_cores(tmp_path) == usable_cores(tmp_path / "nothing here")

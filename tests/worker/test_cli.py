@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.studio import Studio, make_studio
+from tests.studio import COMMAND, Studio, make_studio
 from worker.queue.health import Health, HealthFile
 
 
@@ -101,6 +102,22 @@ def test_health_is_that_of_this_machines_workers(studio: Studio) -> None:
     done = studio.cyclorama("health", "--json")
     assert done.returncode == 0
     assert [row["ready"] for row in json.loads(done.stdout)] == [True]
+
+
+def test_status_can_be_watched_until_ctrl_c(studio: Studio) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "status", "--watch", "--json"],
+        cwd=studio.root,
+        env=studio.environment,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["shoots"] == []
+        (studio.inbox / "nothing-here").mkdir()
+        assert "nothing-here" in json.loads(process.stdout.readline())["problems"]
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
 
 
 def test_the_watchers_side_imports_no_torch() -> None:

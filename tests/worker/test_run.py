@@ -19,7 +19,7 @@ class ShortLived(Crew):
 
     code = 1
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, place: int) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as handle:
             return subprocess.Popen(

@@ -17,6 +17,7 @@ from worker.errors import FolderError
 from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
+from worker.queue.app import QUEUE
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, Note, queued
 from worker.queue.messages import JobMessage
@@ -193,6 +194,15 @@ def test_without_redis_the_folders_still_tell_how_things_stand(
     assert status.workers == []
     away = gather(settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"}))
     assert "127.0.0.1:1/0 cannot be reached" in away.broker
+
+
+def test_shoots_that_no_worker_has_taken_are_counted(settings: Settings, redis: Redis) -> None:
+    redis.rpush(QUEUE, "a", "b")
+    found = gather(settings)
+    assert found.queued == 2
+    text = io.StringIO()
+    show(found, Console(file=text, width=200))
+    assert "Redis: running, 2 shoots in the queue" in text.getvalue()
 
 
 def test_looking_changes_nothing(

@@ -24,6 +24,7 @@ from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
+from worker.logs import about
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.sweep import Sweep
@@ -211,7 +212,9 @@ class Watcher:
             return False
         self._leases.write(shoot.name, queued(message, at=clock))
         self._queue.send(message, at=clock)
-        log.info("queued %s: %d frames, attempt %d", shoot.name, len(shoot.frames), message.attempt)
+        with about(shoot=shoot.name, job=message.job):
+            frames, attempt = len(shoot.frames), message.attempt
+            log.info("queued %s: %d frames, attempt %d", shoot.name, frames, attempt)
         return True
 
     def _job(self, fresh: JobMessage, clock: float) -> JobMessage | None:

@@ -24,6 +24,7 @@ from worker.line.dress import Look, dress, judged, mask_file, with_correction
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
+from worker.logs import about
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
 from worker.outbox.publish import Staging
 from worker.outbox.quality import confidence, edge_certainty
@@ -61,6 +62,11 @@ def make_frame(frame: Frame, order: Order) -> FrameRow:
     """Makes one frame and its row. A bad photo is a row with its error, never an exception;
     a full disk, a device that fails or an impossible preset does raise, because it is not the
     photo's fault."""
+    with about(shoot=order.staging.shoot, frame=frame.name, job=order.job):
+        return _make(frame, order)
+
+
+def _make(frame: Frame, order: Order) -> FrameRow:
     path = order.inbox / frame.source.path
     source = SourceRecord(**dataclasses.asdict(frame.source))
     try:

@@ -10,11 +10,12 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
@@ -32,6 +33,7 @@ from worker.line.parallel import in_parallel
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
 from worker.line.wanted import Wanted
+from worker.logs import about
 from worker.outbox.manifest import (
     CheckpointRecord,
     FrameRow,
@@ -68,6 +70,16 @@ class LineOptions:
     """A photo on trial that takes longer hangs."""
 
 
+class Listener(Protocol):
+    """Whoever wants to hear what the line has done; called from the threads of the jobs."""
+
+    def on_frame(self, row: FrameRow) -> None:
+        """A frame is finished, well or not."""
+
+    def on_shoot(self, manifest: Manifest, made: Collection[str]) -> None:
+        """A shoot is published; the frames named ``made`` were made for it, others were kept."""
+
+
 class Line:
     """One worker's line. :meth:`handle` may be called from several threads, a shoot each."""
 
@@ -94,6 +106,7 @@ class Line:
         """Grows with everything that shows that the line goes on."""
         self.vigil = Vigil()
         self._ending = threading.Event()
+        self.listeners: list[Listener] = []
 
     def handle(self, payload: object) -> None:
         """Does one message. Never raises: what went wrong is logged and noted in Redis, and the
@@ -105,6 +118,10 @@ class Line:
             log.error("a message was dropped: %s", error)
             return
         self.steps += 1
+        with about(shoot=message.shoot, job=message.job):
+            self._handle(message, lease)
+
+    def _handle(self, message: JobMessage, lease: Lease | None) -> None:
         if lease is None:
             log.info("%s is in work elsewhere", message.shoot)
             return
@@ -196,6 +213,8 @@ class Line:
         manifest = self._manifest(message, started, done, preset, segmenter)
         self._renew(lease)
         folder = staging.publish(manifest)
+        for listener in self.listeners:
+            listener.on_shoot(manifest, {frame.name for frame in rest})
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
 
     @contextmanager
@@ -239,7 +258,10 @@ class Line:
         if again is None:
             return False
         self._renew(lease)
-        log.info("%s has corrected masks: %s", desk.shoot, staging.publish(again))
+        folder = staging.publish(again)
+        for listener in self.listeners:
+            listener.on_shoot(again, set(wanted.corrections))
+        log.info("%s has corrected masks: %s", desk.shoot, folder)
         return True
 
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
@@ -340,6 +362,8 @@ class Line:
         self.last_frame_at = time.time()
         if row.batch and row.batch.jobs > 1:
             self.shared_batches.add(row.batch.number)
+        for listener in self.listeners:
+            listener.on_frame(row)
 
     def _renew(self, lease: Lease) -> None:
         """Asks Redis whether the shoot is still ours to publish. One that does not answer is no

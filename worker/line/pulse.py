@@ -62,6 +62,7 @@ class Pulse:
         self._starved = 0.0
         """Seconds without a step, with jobs in the queue and room for one."""
         self._longest: Watched | None = None
+        self._ending: Ending | None = None
 
     def tick(self, seconds: float) -> Ending | None:
         """One look, ``seconds`` after the last; an ending if this worker must be replaced."""
@@ -71,7 +72,7 @@ class Pulse:
         self._still = 0.0 if moved or not in_work else self._still + seconds
         has_room = bool(waiting) and in_work < self._limits.jobs
         self._starved = 0.0 if moved or not has_room else self._starved + seconds
-        ending = self._hang(seconds) or self._deafness() or self._fatness()
+        ending = self._ending = self._hang(seconds) or self._deafness() or self._fatness()
         trouble = ending.reason if ending else self._trouble(waiting)
         ready = waiting is not None
         self._file.write(Health(self._sign().name, ready, alive=ending is None, trouble=trouble))
@@ -80,6 +81,10 @@ class Pulse:
         except RedisError as error:
             log.warning("no sign of life could be left: %s", error)
         return ending
+
+    def complaint(self) -> str:
+        """Why this worker should be replaced, as far as the last look told; or nothing."""
+        return self._ending.reason if self._ending else ""
 
     def _waiting(self) -> int | None:
         """Jobs in the queue; ``None`` when Redis does not answer."""

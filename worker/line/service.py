@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from redis import Redis
@@ -21,11 +21,13 @@ from worker.errors import ModelError, SettingsError
 from worker.finish.presets import load_preset
 from worker.line.batcher import Batcher
 from worker.line.memory import keep_memory
+from worker.line.metrics import LineMetrics, LineState
 from worker.line.model_slot import ModelSlot
 from worker.line.pipeline import Line, LineOptions
 from worker.line.pulse import Ending, Limits, Pulse
 from worker.line.shape import line_shape, share_cores
 from worker.line.tasks import serve
+from worker.metrics import serving
 from worker.outbox.places import Places
 from worker.queue.app import connect, make_app
 from worker.queue.health import REPLACE_ME, HealthFile, resident_bytes
@@ -47,30 +49,60 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
     line, slot, batcher = make_line(settings, redis)
-    stop, worn = threading.Event(), threading.Event()
     file = HealthFile(settings.state, worker_name())
     pulse = Pulse(
         redis, line, lambda: _sign(line, slot, batcher), file=file, limits=_limits(settings)
     )
-    beats = threading.Thread(target=_beat, args=(pulse.tick, stop, worn), daemon=True)
-    beats.start()
-    follow = threading.Thread(
-        target=slot.follow, args=(stop,), kwargs={"every_seconds": settings.model_check_seconds}
-    )
-    follow.start()
-    current = slot.current
-    log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, current.card.version)
+    worn = threading.Event()
     try:
-        code = serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+        with _metrics(settings, line, slot, batcher, pulse), _beside(settings, slot, pulse, worn):
+            current = slot.current
+            version = current.card.version
+            log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, version)
+            code = serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
         return REPLACE_ME if worn.is_set() else code
     finally:
-        stop.set()
-        follow.join()
-        beats.join()
         batcher.close()
         file.remove()
         with contextlib.suppress(RedisError):
             leave(redis, worker_name())
+
+
+@contextlib.contextmanager
+def _beside(
+    settings: Settings, slot: ModelSlot, pulse: Pulse, worn: threading.Event
+) -> Iterator[None]:
+    """What goes on beside the line while the block runs: its pulse, and the look for a new
+    champion."""
+    stop = threading.Event()
+    beats = threading.Thread(target=_beat, args=(pulse.tick, stop, worn), daemon=True)
+    every_seconds = settings.model_check_seconds
+    follow = threading.Thread(
+        target=slot.follow, args=(stop,), kwargs={"every_seconds": every_seconds}
+    )
+    for thread in (beats, follow):
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in (beats, follow):
+            thread.join()
+
+
+def _metrics(
+    settings: Settings, line: Line, slot: ModelSlot, batcher: Batcher, pulse: Pulse
+) -> contextlib.AbstractContextManager[None]:
+    """Figures and health over HTTP, if the settings name a port."""
+    metrics = LineMetrics()
+    metrics.registry.register(LineState(line, slot, batcher))
+    line.listeners.append(metrics)
+    return serving(
+        settings.metrics_host,
+        settings.metrics_port,
+        registry=metrics.registry,
+        complaint=pulse.complaint,
+    )
 
 
 def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batcher]:

@@ -1,0 +1,120 @@
+"""The watcher's figures for Prometheus, and whether it still looks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.intake.plan import Stage
+from worker.intake.watcher import View
+from worker.metrics import new_registry
+from worker.outbox.places import Places
+from worker.queue.app import QUEUE
+from worker.queue.roster import workers
+
+PATIENCE_SECONDS = 300.0
+"""A look at a large inbox on a slow share is given so long."""
+
+
+class WatcherMetrics(Collector):
+    """What the last look found, and how queue and workers stand when it is asked."""
+
+    def __init__(self, places: Places, redis: Redis, clock: Callable[[], float] = time.time):
+        self.registry = new_registry("watcher")
+        self.registry.register(self)
+        self._held, self._redis, self._clock = places.outbox / ".held", redis, clock
+        self._view = View()
+        self._began, self._took = clock(), 0.0
+        self._ready_since: dict[str, float] = {}
+
+    def around(self, tick: Callable[[], View]) -> Callable[[], View]:
+        """``tick``, noted each time it is called."""
+
+        def noted() -> View:
+            self._began = self._clock()
+            view = tick()
+            self._took = self._clock() - self._began
+            self._view = view
+            self._ready_since = {
+                decision.shoot.name: self._ready_since.get(decision.shoot.name, self._began)
+                for decision in view.open
+                if decision.stage == Stage.READY and decision.shoot.name not in view.given_up
+            }
+            return view
+
+        return noted
+
+    def complaint(self) -> str:
+        """What is wrong with the watcher, or nothing. A look that fails is none of its faults: the
+        folder or Redis is away, and the next look is tried."""
+        silent_seconds = self._clock() - self._began
+        if silent_seconds <= PATIENCE_SECONDS:
+            return ""
+        return (
+            f"The inbox was not looked at for {silent_seconds:.0f} s. "
+            "See whether its file system answers, and start the watcher again"
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' own hook."""
+        yield from self._inbox()
+        yield from self._queue()
+        yield _gauge(
+            "cyclorama_last_look_timestamp_seconds", "When the last look began", self._began
+        )
+        yield _gauge("cyclorama_look_seconds", "How long the last look took", self._took)
+
+    def _inbox(self) -> Iterator[Metric]:
+        view, since = self._view, self._ready_since
+        shoots: Counter[Stage] = Counter()
+        frames: Counter[Stage] = Counter()
+        for decision in view.decisions.values():
+            shoots[decision.stage] += 1
+            frames[decision.stage] += len(decision.shoot.frames)
+        for name, what, counts in (
+            ("cyclorama_inbox_shoots", "Shoots in the inbox", shoots),
+            ("cyclorama_inbox_frames", "Frames of the shoots in the inbox", frames),
+        ):
+            gauge = GaugeMetricFamily(
+                name, f"{what}; ready: to be made or in work", labels=["stage"]
+            )
+            for stage in Stage:
+                gauge.add_metric([stage.value], counts[stage])
+            yield gauge
+        oldest = self._clock() - min(since.values()) if since else 0.0
+        yield _gauge(
+            "cyclorama_oldest_shoot_seconds",
+            "How long the oldest shoot that is not done has been ready, as far as this watcher saw",
+            oldest,
+        )
+        yield _gauge("cyclorama_held_shoots", "Shoots held for a person", _count(self._held))
+        yield _gauge("cyclorama_given_up_shoots", "Shoots not tried any more", len(view.given_up))
+        yield _gauge("cyclorama_problems", "Sentences in `cyclorama status`", len(view.problems))
+
+    def _queue(self) -> Iterator[Metric]:
+        try:
+            length, crew = int(self._redis.llen(QUEUE)), len(workers(self._redis))
+        except RedisError:
+            yield _gauge("cyclorama_redis_up", "Whether Redis answers", 0)
+            return
+        yield _gauge("cyclorama_redis_up", "Whether Redis answers", 1)
+        yield _gauge("cyclorama_queue_shoots", "Shoots that no worker has taken yet", length)
+        yield _gauge("cyclorama_workers", "Workers that gave a sign of life lately", crew)
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=value)
+
+
+def _count(folder: Path) -> int:
+    try:
+        return sum(1 for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError:
+        return 0
