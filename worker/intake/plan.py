@@ -78,7 +78,7 @@ def decide(
     patience = rules.settle_seconds if rules.once else rules.quiet_seconds
     for source in missing:
         if rested[source] < patience and not whole(source):
-            return Decision(shoot, Stage.ARRIVING, f"{source.path} is not whole yet")
+            return Decision(shoot, Stage.ARRIVING, f"{source.path} is not known to be whole yet")
     if rules.once or marked_ready or len(shoot.frames) >= expected:
         return Decision(shoot, Stage.READY, "")
     if min(rested.values()) >= rules.quiet_seconds:

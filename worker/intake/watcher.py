@@ -39,6 +39,9 @@ LOST_AFTER_SECONDS = 10.0
 MOST_IN_A_TICK = 200
 """Shoots that are queued at once; the next tick goes on."""
 LONGEST_REST_SECONDS = 60.0
+CHECK_SECONDS = 2.0
+"""Reading new photos to their end may take so long in one look; the next one goes on, so that the
+first shoots of a large delivery need not wait for the last."""
 
 
 class Queue(Protocol):
@@ -81,11 +84,14 @@ class Inbox:
         self._default = load_preset(preset, folders=[presets])
         self._rest = rest or Rest()
         self._whole: dict[Source, bool] = {}
+        self._checked_seconds = 0.0
+        """Spent in this look."""
         self._editions: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
         snapshot = look(self.places.inbox)
+        self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
         for shoot in group(snapshot.sources.values()):
@@ -153,12 +159,17 @@ class Inbox:
 
     def _is_whole(self, source: Source) -> bool:
         if not self._whole.get(source):
+            if self._checked_seconds > CHECK_SECONDS:
+                return False
+            began = time.perf_counter()
             try:
                 self._whole[source] = check_complete(
                     self.places.inbox / source.path, within=self.places.inbox
                 )
             except OSError:
                 return False  # it went away, or the disk failed: the next look tells
+            finally:
+                self._checked_seconds += time.perf_counter() - began
         return self._whole[source]
 
 

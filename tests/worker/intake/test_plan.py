@@ -93,7 +93,10 @@ def test_a_ready_file_spares_the_quiet_time_but_not_the_settling() -> None:
 
 def test_a_photo_that_is_not_whole_holds_the_shoot_back_until_it_is_quiet() -> None:
     decision = decided(rested=29, expected=2, whole=False)
-    assert (decision.stage, decision.reason) == (Stage.ARRIVING, "car/01.jpg is not whole yet")
+    assert (decision.stage, decision.reason) == (
+        Stage.ARRIVING,
+        "car/01.jpg is not known to be whole yet",
+    )
     assert decided(rested=30, expected=2, whole=False).stage == Stage.READY
 
 

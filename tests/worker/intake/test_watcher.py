@@ -309,7 +309,7 @@ def test_a_half_written_photo_is_not_taken_up_until_it_is_whole(desk: Desk, car:
     (car / ".ready").touch()
     desk.tick()
     view = desk.tick(10)
-    assert view.decisions["car"].reason == "car/02.jpg is not whole yet"
+    assert view.decisions["car"].reason == "car/02.jpg is not known to be whole yet"
     (car / "02.jpg").write_bytes(whole)
     desk.tick(1)
     desk.tick(2)
@@ -457,3 +457,18 @@ def test_looking_at_a_photo_does_not_wake_the_watcher(tmp_path: Path) -> None:
         assert until(lambda: len(ticks) == 1)
         time.sleep(0.6)
         assert len(ticks) == 1
+
+
+def test_the_first_shoots_of_a_large_delivery_do_not_wait_until_the_last_is_read(
+    desk: Desk, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.intake.watcher.CHECK_SECONDS", 0.0)
+    for name in ("a", "b"):
+        drop_photos(places.inbox / name, 1)
+        (places.inbox / name / ".ready").touch()
+    desk.tick()
+
+    desk.tick(3)
+    assert [message.shoot for message in desk.queue] == ["a"]
+    desk.tick(1)
+    assert [message.shoot for message in desk.queue] == ["a", "b"]
