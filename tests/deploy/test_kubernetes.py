@@ -1,0 +1,159 @@
+"""The manifests as kustomize builds them, held against the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.deployed import DEPLOY, tool
+from worker.queue.app import QUEUE
+from worker.settings import PREFIX, Settings
+
+VERSIONS = ("1.29", "1.34")
+KEDA = {"ScaledObject", "TriggerAuthentication"}
+"""Kinds of KEDA, whose schemas no package carries: they are only read here."""
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with the password that a person would put there."""
+    folder = tmp_path_factory.mktemp("kubernetes") / "copy"
+    shutil.copytree(DEPLOY / "kubernetes", folder)
+    (folder / "overlays/example/redis.env").write_text("password=secret\n")
+    return folder
+
+
+def build(folder: Path) -> Objects:
+    text = tool("kubectl", "kustomize", folder / "overlays/example")
+    found = [each for each in yaml.safe_load_all(text) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+
+@pytest.fixture(scope="module")
+def objects(folder: Path) -> Objects:
+    return build(folder)
+
+
+def with_gpu(folder: Path) -> Objects:
+    overlay = folder / "overlays/example/kustomization.yaml"
+    before = overlay.read_text()
+    overlay.write_text(before.replace("# - ../../components/gpu", "- ../../components/gpu"))
+    try:
+        return build(folder)
+    finally:
+        overlay.write_text(before)
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "kubernetes/base").glob("*.yaml")))
+def test_every_file_of_the_base_fits_its_schemas_as_it_is(path: Path) -> None:
+    for each in yaml.safe_load_all(path.read_text()):
+        if not each["apiVersion"].startswith("kustomize"):
+            each["metadata"].setdefault("namespace", "cyclorama")
+            kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_fits_the_schema_of_its_kind(folder: Path, version: str) -> None:
+    checked = 0
+    for (kind, name), each in with_gpu(folder).items():
+        if kind not in KEDA:
+            kubernetes_validate.validate(each, version, strict=True)
+            checked += 1
+        assert each["metadata"].get("namespace", "cyclorama") == "cyclorama", name
+    assert checked >= 14
+
+
+def test_a_misspelt_key_would_be_found(objects: Objects) -> None:
+    worker = yaml.safe_load(yaml.safe_dump(objects["Deployment", "worker"]))
+    worker["spec"]["template"]["spec"]["terminationGracePeriod"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGracePeriod"):
+        kubernetes_validate.validate(worker, VERSIONS[0], strict=True)
+
+
+def test_every_pod_is_restricted(objects: Objects) -> None:
+    pods = [each for (kind, _), each in objects.items() if kind in ("Deployment", "StatefulSet")]
+    assert len(pods) == 3
+    for pod in pods:
+        spec = pod["spec"]["template"]["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "readOnlyRootFilesystem": True,
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_volumes_and_secrets_that_are_used_are_there(objects: Objects) -> None:
+    for (kind, name), each in objects.items():
+        if kind != "Deployment":
+            continue
+        spec = each["spec"]["template"]["spec"]
+        claims = {
+            volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+            for volume in spec["volumes"]
+            if "persistentVolumeClaim" in volume
+        }
+        assert claims == {"inbox": "inbox", "outbox": "outbox", "state": "state"}, name
+        for claim in claims.values():
+            assert ("PersistentVolumeClaim", claim) in objects
+        container = spec["containers"][0]
+        for source in container["envFrom"]:
+            assert ("ConfigMap", source["configMapRef"]["name"]) in objects
+        for variable in container["env"]:
+            if "valueFrom" in variable:
+                key = variable["valueFrom"]["secretKeyRef"]
+                assert key["key"] in objects["Secret", key["name"]]["data"]
+
+
+def test_every_cyclorama_variable_is_a_setting(folder: Path) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    text = yaml.safe_dump_all(with_gpu(folder).values())
+    named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", text))
+    assert named
+    assert named <= known
+
+
+def test_scaling_counts_the_list_that_the_watcher_fills(objects: Objects) -> None:
+    scaled = objects["ScaledObject", "worker"]["spec"]
+    assert scaled["scaleTargetRef"] == {"name": "worker"}
+    assert scaled["triggers"][0]["metadata"]["listName"] == QUEUE
+    assert "replicas" not in objects["Deployment", "worker"]["spec"]
+    trigger = scaled["triggers"][0]["authenticationRef"]["name"]
+    secret = objects["TriggerAuthentication", trigger]["spec"]["secretTargetRef"][0]
+    assert secret["key"] in objects["Secret", secret["name"]]["data"]
+
+
+def test_selectors_choose_the_pods_that_they_are_meant_for(objects: Objects) -> None:
+    labels = {
+        name: each["spec"]["template"]["metadata"]["labels"]
+        for (kind, name), each in objects.items()
+        if kind in ("Deployment", "StatefulSet")
+    }
+
+    def chosen(selector: dict[str, str]) -> set[str]:
+        return {name for name, there in labels.items() if selector.items() <= there.items()}
+
+    def policy(name: str) -> set[str]:
+        return chosen(objects["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"])
+
+    assert policy("line") == {"watcher", "worker"}
+    assert policy("redis") == policy("redis-from-keda") == {"redis"}
+    budget = objects["PodDisruptionBudget", "worker"]["spec"]["selector"]["matchLabels"]
+    assert chosen(budget) == {"worker"}
+    assert chosen(objects["Service", "redis"]["spec"]["selector"]) == {"redis"}
+
+
+def test_a_worker_with_a_gpu_asks_for_one(folder: Path) -> None:
+    spec = with_gpu(folder)["Deployment", "worker"]["spec"]["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert {"name": "CYCLORAMA_DEVICE", "value": "cuda"} in spec["containers"][0]["env"]

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.deployed import DEPLOY, tool
+from worker.settings import PREFIX, Settings
+
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+PROGRAM = "/opt/cyclorama/bin/cyclorama"
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units, with a program in their lines that is here too."""
+    for unit in UNITS:
+        text = unit.read_text().replace(PROGRAM, "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    return tmp_path
+
+
+def test_systemd_has_nothing_to_say_against_the_units(units: Path) -> None:
+    names = ["cyclorama-watch.service", "cyclorama-worker@gpu0.service"]
+    said = tool("systemd-analyze", "verify", "--man=no", *(units / name for name in names))
+    assert "cyclorama" not in said
+
+
+def test_a_misspelt_option_would_be_found(units: Path) -> None:
+    unit = units / "cyclorama-watch.service"
+    unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
+    assert "ProtectHouse" in tool("systemd-analyze", "verify", "--man=no", unit)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_little_is_exposed(unit: Path) -> None:
+    tool("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_runs_a_command_that_there_is_and_ends_it_gently(unit: Path) -> None:
+    text = unit.read_text()
+    command = re.search(rf"^ExecStart={PROGRAM} (\w+)$", text, re.MULTILINE)
+    assert command
+    assert command[1] in ("watch", "worker")
+    for line in ("Restart=always", "MemoryMax=", "NoNewPrivileges=yes", "User=cyclorama"):
+        assert re.search(rf"^{line}", text, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("name", ["cyclorama.env.example", "worker.env.example"])
+def test_the_examples_set_settings_that_there_are(name: str) -> None:
+    lines = (DEPLOY / "systemd" / name).read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert given
+    Settings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
+    # Plain values: systemd would take quotes and dollars another way than a shell.
+    assert not any(mark in value for value in given.values() for mark in " \"'$")
+
+
+def test_folders_of_the_example_are_those_that_the_units_open() -> None:
+    example = (DEPLOY / "systemd/cyclorama.env.example").read_text()
+    given = dict(re.findall(r"^CYCLORAMA_(\w+)=(.*)$", example, re.MULTILINE))
+    for unit in UNITS:
+        text = unit.read_text()
+        assert f"ReadWritePaths={given['OUTBOX']}\n" in text
+        assert f"ReadOnlyPaths={given['INBOX']}\n" in text
+        assert f"WorkingDirectory={given['STATE']}\n" in text
