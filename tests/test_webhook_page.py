@@ -88,8 +88,7 @@ def test_the_receiver_hears_of_a_shoot_that_the_line_has_made(tmp_path: Path) ->
     studio = make_studio(tmp_path / "studio", CYCLORAMA_WEBHOOK_SECRET=SECRET)
     write_shoot(Booth(seed=3, width=120, height=80), studio.inbox / "car", name="car")
     with receiver_of_the_page(tmp_path) as (url, heard):
-        done = studio.cyclorama("run", "--once", CYCLORAMA_WEBHOOK_URL=url)
-        assert done.returncode == 0, done.stderr
-        assert re.fullmatch(r"[0-9a-f]{32} shoot\.complete\n", heard.read_text())
-        assert studio.cyclorama("run", "--once", CYCLORAMA_WEBHOOK_URL=url).returncode == 0
-        assert len(heard.read_text().splitlines()) == 1
+        for _ in range(2):  # the second run has nothing new to tell
+            done = studio.cyclorama("run", "--once", seconds=140, CYCLORAMA_WEBHOOK_URL=url)
+            assert done.returncode == 0, done.stderr
+            assert re.fullmatch(r"[0-9a-f]{32} shoot\.complete\n", heard.read_text())

@@ -22,7 +22,8 @@ from worker.webhook.receiver import NotHeard, Receiver, receiver_of
 
 log = logging.getLogger(__name__)
 
-LEDGER = "webhook.jsonl"
+LEDGER = ".webhook.jsonl"
+"""In the outbox, so that it lives as long as what it is about."""
 LONGEST_REST_SECONDS = 300.0
 
 
@@ -57,15 +58,12 @@ class Herald:
         self._monotonic, self._clock = monotonic, clock
         self._away = Backoff()
         self._refused: dict[str, Backoff] = {}
-        self.waiting = 0
-        """Events that were not heard yet, as of the last look."""
         if ledger.is_new:  # a receiver that is new does not want to hear of years
             ledger.begin({event.place: event.id for event in outbox.events()})
 
     def tick(self, stop: threading.Event) -> None:
         """One look, and what is told after it; ``stop`` ends it early."""
         untold = [e for e in self._outbox.events() if not self._ledger.holds(e.place, e.id)]
-        self.waiting = len(untold)
         self._refused = {e.id: self._refused[e.id] for e in untold if e.id in self._refused}
         for event in untold:
             now = self._monotonic()
@@ -90,7 +88,6 @@ class Herald:
             return
         self._away = Backoff()
         self._ledger.add(event.place, event.id)
-        self.waiting -= 1
         log.info("%s is told of %s (%s)", self._receiver.host, event.place, event.type)
 
     @contextmanager
@@ -115,7 +112,7 @@ class Herald:
     def _try(self, stop: threading.Event) -> None:
         try:
             self.tick(stop)
-        except OSError as error:  # outbox or state folder is away: the next look tries again
+        except OSError as error:  # the outbox is away: the next look tries again
             log.error("the webhook has to wait: %s", error)
 
 
@@ -123,13 +120,14 @@ class Herald:
 def telling(settings: Settings, *, last_word: bool = False) -> Iterator[None]:
     """Tells the receiver of the settings, if they name one, while the block runs.
 
-    Raises :class:`CycloramaError` when address, secret or state folder cannot be used.
+    Raises :class:`SettingsError` when address or secret cannot be, and :class:`FolderError` when
+    the outbox cannot be used.
     """
     receiver = receiver_of(settings)
     if receiver is None:
         yield
         return
     outbox = Outbox(Places(settings.inbox, settings.outbox))
-    herald = Herald(outbox, Ledger(settings.state / LEDGER), receiver)
+    herald = Herald(outbox, Ledger(settings.outbox / LEDGER), receiver)
     with herald.telling(every_seconds=settings.rescan_seconds, last_word=last_word):
         yield

@@ -34,13 +34,12 @@ class Ledger:
         except OSError as error:
             raise FolderError(
                 f"{path} cannot be read and written ({error.strerror})",
-                cure="Give the program the right to, or set CYCLORAMA_STATE to another folder",
+                cure="Give the program the right to",
             ) from error
 
     def begin(self, heard: Mapping[str, str]) -> None:
         """Starts the file with what counts as heard."""
         self._heard = dict(heard)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._write()
         self.is_new = False
 

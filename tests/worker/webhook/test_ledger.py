@@ -10,7 +10,7 @@ from worker.webhook.ledger import Ledger
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "webhook.jsonl"
+    return tmp_path / ".webhook.jsonl"
 
 
 def test_a_ledger_is_new_until_it_is_begun(path: Path) -> None:
