@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts import drop_photos
 from tests.studio import make_studio
 from tests.worker.webhook.receiver import SECRET
 from tests.worker.webhook.test_events import publish
-from unet_core.booth import Booth, write_shoot
 from worker.outbox.places import Places
 from worker.webhook.events import Outbox
 
@@ -86,9 +86,8 @@ def test_the_receiver_refuses_what_is_not_signed(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_the_receiver_hears_of_a_shoot_that_the_line_has_made(tmp_path: Path) -> None:
     studio = make_studio(tmp_path / "studio", CYCLORAMA_WEBHOOK_SECRET=SECRET)
-    write_shoot(Booth(seed=3, width=120, height=80), studio.inbox / "car", name="car")
+    drop_photos(studio.inbox / "car", 2)
     with receiver_of_the_page(tmp_path) as (url, heard):
-        for _ in range(2):  # the second run has nothing new to tell
-            done = studio.cyclorama("run", "--once", seconds=140, CYCLORAMA_WEBHOOK_URL=url)
-            assert done.returncode == 0, done.stderr
-            assert re.fullmatch(r"[0-9a-f]{32} shoot\.complete\n", heard.read_text())
+        done = studio.cyclorama("run", "--once", seconds=280, CYCLORAMA_WEBHOOK_URL=url)
+        assert done.returncode == 0, done.stderr
+        assert re.fullmatch(r"[0-9a-f]{32} shoot\.complete\n", heard.read_text())

@@ -86,7 +86,8 @@ def _host(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https"):
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if not plain or not host or parts.scheme not in ("http", "https"):
         raise SettingsError(
             "setting 'webhook_url' (CYCLORAMA_WEBHOOK_URL) is no http:// or https:// address"
         )
