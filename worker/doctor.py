@@ -14,6 +14,7 @@ from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis, redis_binary
 from worker.queue.roster import missing_workers, workers
 from worker.settings import Settings
+from worker.webhook.receiver import receiver_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "checkpoint": _checkpoint,
         "photo formats": _formats,
         "workers": _workers,
+        "webhook": _webhook,
     }
     for what, check in checks.items():
         try:
@@ -118,3 +120,8 @@ def _formats(settings: Settings) -> str:
         return "JPEG, PNG, TIFF, WebP, HEIC, camera RAW"
     command = f"{sys.executable} -m pip install {' '.join(missing)}"
     return f"JPEG, PNG, TIFF, WebP (HEIC and camera RAW with: {command})"
+
+
+def _webhook(settings: Settings) -> str:
+    receiver = receiver_of(settings)
+    return f"signed, to {receiver.host}" if receiver else "none is set"

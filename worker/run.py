@@ -35,6 +35,7 @@ from worker.queue.health import REPLACE_ME, ending, was_ready
 from worker.queue.leases import Leases
 from worker.queue.roster import leave, worker_name
 from worker.settings import Settings
+from worker.webhook.herald import telling
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         )
         show.start()
         try:
-            with serve_metrics(settings, metrics):
+            with serve_metrics(settings, metrics), telling(settings, last_word=once):
                 watch(
                     metrics.around(tick),
                     settings.inbox,
@@ -269,7 +270,8 @@ class WorkerRefused(CycloramaError):
 
 def environment(settings: Settings, broker_url: str) -> dict[str, str]:
     """The settings as variables for another process."""
-    values = settings.model_dump(mode="json") | {"broker_url": broker_url}
+    values = settings.model_dump(mode="json", exclude={"webhook_secret"})
+    values |= {"broker_url": broker_url}
     return {
         f"CYCLORAMA_{name.upper()}": str(value)
         for name, value in values.items()
@@ -281,7 +283,7 @@ def watch_only(settings: Settings) -> None:
     """The watcher alone, on a shared broker, until it is told to stop."""
     watcher, _ = make_watcher(settings, settings.broker_url)
     metrics = make_metrics(settings, settings.broker_url)
-    with serve_metrics(settings, metrics):
+    with serve_metrics(settings, metrics), telling(settings):
         watch(
             metrics.around(lambda: watcher.tick(time.monotonic(), time.time())),
             settings.inbox,

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="figures for Prometheus are served there; 0: nowhere"
     )
     metrics_host: str = Field("127.0.0.1", description="address for them; `0.0.0.0`: every one")
+    webhook_url: str = Field("", description="who is told of each finished shoot; empty: nobody")
+    webhook_secret: SecretStr | None = Field(
+        None, description="what those messages are signed with"
+    )
     log: Literal["text", "json"] = Field("text", description="form of the log lines")
 
     @property

@@ -1,0 +1,1 @@
+"""Tells another program of each finished shoot, signed, until it has heard."""

@@ -1,0 +1,133 @@
+"""The herald compares the outbox with what was heard, and tells what is missing.
+
+Level-triggered like the watcher: it needs nothing but the outbox and its ledger, so that what
+happens while it is down, or while the receiver is, is told later. It runs in a thread of its own
+and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from worker.outbox.places import Places
+from worker.settings import Settings
+from worker.webhook.events import Event, Outbox
+from worker.webhook.ledger import Ledger
+from worker.webhook.receiver import NotHeard, Receiver, receiver_of
+
+log = logging.getLogger(__name__)
+
+LEDGER = ".webhook.jsonl"
+"""In the outbox, so that it lives as long as what it is about."""
+LONGEST_REST_SECONDS = 300.0
+
+
+@dataclass
+class Backoff:
+    """Waits twice as long after every failure in a row."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def fail(self, now: float) -> float:
+        """Notes a failure; returns for how many seconds to wait."""
+        self.failures += 1
+        rest = min(LONGEST_REST_SECONDS, 2.0 ** min(self.failures, 20))
+        self.until = now + rest
+        return rest
+
+
+class Herald:
+    """Tells one receiver of every edition of every shoot, at least once, oldest first."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        ledger: Ledger,
+        receiver: Receiver,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._outbox, self._ledger, self._receiver = outbox, ledger, receiver
+        self._monotonic, self._clock = monotonic, clock
+        self._away = Backoff()
+        self._refused: dict[str, Backoff] = {}
+        if ledger.is_new:  # a receiver that is new does not want to hear of years
+            ledger.begin({event.place: event.id for event in outbox.events()})
+
+    def tick(self, stop: threading.Event) -> None:
+        """One look, and what is told after it; ``stop`` ends it early."""
+        untold = [e for e in self._outbox.events() if not self._ledger.holds(e.place, e.id)]
+        self._refused = {e.id: self._refused[e.id] for e in untold if e.id in self._refused}
+        for event in untold:
+            now = self._monotonic()
+            if stop.is_set() or now < self._away.until:
+                return
+            if event.id not in self._refused or now >= self._refused[event.id].until:
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._receiver.tell(event, at=int(self._clock()))
+        except NotHeard as error:
+            backoff = self._away if error.away else self._refused.setdefault(event.id, Backoff())
+            log.warning(
+                "%s (%s) was not heard: %s %s; it is told again in %.0f s",
+                event.place,
+                event.type,
+                self._receiver.host,
+                error,
+                backoff.fail(self._monotonic()),
+            )
+            return
+        self._away = Backoff()
+        self._ledger.add(event.place, event.id)
+        log.info("%s is told of %s (%s)", self._receiver.host, event.place, event.type)
+
+    @contextmanager
+    def telling(self, *, every_seconds: float, last_word: bool) -> Iterator[None]:
+        """Ticks in the background while the block runs; with ``last_word`` once more at its end."""
+        stop = threading.Event()
+
+        def follow() -> None:
+            while not stop.wait(every_seconds):
+                self._try(stop)
+
+        thread = threading.Thread(target=follow, name="herald")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            if last_word:
+                self._try(threading.Event())
+
+    def _try(self, stop: threading.Event) -> None:
+        try:
+            self.tick(stop)
+        except OSError as error:  # the outbox is away: the next look tries again
+            log.error("the webhook has to wait: %s", error)
+
+
+@contextmanager
+def telling(settings: Settings, *, last_word: bool = False) -> Iterator[None]:
+    """Tells the receiver of the settings, if they name one, while the block runs.
+
+    Raises :class:`SettingsError` when address or secret cannot be, and :class:`FolderError` when
+    the outbox cannot be used.
+    """
+    receiver = receiver_of(settings)
+    if receiver is None:
+        yield
+        return
+    outbox = Outbox(Places(settings.inbox, settings.outbox))
+    herald = Herald(outbox, Ledger(settings.outbox / LEDGER), receiver)
+    with herald.telling(every_seconds=settings.rescan_seconds, last_word=last_word):
+        yield
