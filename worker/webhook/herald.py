@@ -114,6 +114,8 @@ class Herald:
             self.tick(stop)
         except OSError as error:  # the outbox is away: the next look tries again
             log.error("the webhook has to wait: %s", error)
+        except Exception:  # whatever it is, it must not end the telling for good
+            log.exception("the webhook has to wait")
 
 
 @contextmanager
