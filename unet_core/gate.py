@@ -27,6 +27,9 @@ class Rules:
     worst_frame: float = 0.01
     slice_mean: float = 0.003
     golden: float = 0.01
+    known: float = 0.9
+    """A golden image counts where the champion has so much Dice: one that it never knew tells
+    nothing."""
     slower: float = 1.10
     """The candidate's time as a multiple of the champion's, at most."""
     learned_share: float = 0.5
@@ -184,7 +187,7 @@ def _refusals(
 ) -> Iterator[tuple[str, str]]:
     """What speaks against a candidate: the check's name and the sentence, the gravest first."""
     for golden in (each for each in compared if each.kind == "golden"):
-        if golden.gain < -rules.golden:
+        if golden.champion.dice >= rules.known and golden.gain < -rules.golden:
             yield (
                 f"golden image {golden.frame}",
                 f"the golden image {golden.frame} came out with Dice "

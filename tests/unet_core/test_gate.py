@@ -80,6 +80,8 @@ def test_edges_golden_images_and_speed_have_a_word() -> None:
     assert verdict(blurred).told_by == "boundary F"
     golden = picture(1, 1, -0.02, kind="golden")
     assert verdict([*turn(), golden]).told_by == "golden image 01"
+    unknown = replace(golden, champion=Figures(0.3, 0.1), candidate=Figures(0.1, 0.1))
+    assert verdict([*turn(), unknown]).promote
     assert verdict(turn(), times_as_long=1.11).told_by == "speed"
     assert verdict(turn(), times_as_long=1.09).promote
 
