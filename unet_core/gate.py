@@ -222,6 +222,9 @@ def _refusals(
         )
     if times_as_long > rules.slower:
         yield "speed", f"it takes {times_as_long:.2f} times as long"
+    corrections = [each for each in compared if each.kind == "correction"]
+    if corrections and mean <= 0 and not any(is_learned(each, rules) for each in corrections):
+        yield "corrections", f"none of {len(corrections)} corrections was learned, nothing gained"
 
 
 def _promotion(gain: float, interval: tuple[float, float], learned: int, corrections: int) -> str:

@@ -94,6 +94,8 @@ def test_corrections_are_told_learned_or_not_and_must_not_be_forgotten() -> None
     assert (found.learned, found.not_learned) == (["car20/01"], ["car20/02"])
     assert found.promote
     assert "1 of 2 corrected frames are right now" in found.reason
+    assert verdict([*turn(), not_learned]).told_by == "corrections"
+    assert verdict([*turn(0.001), not_learned]).promote
     forgotten = replace(missed, candidate=Figures(0.89, 0.5))
     assert verdict([*turn(), forgotten]).told_by == "corrections"
 

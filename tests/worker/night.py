@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -59,13 +60,13 @@ def strange(number: int) -> tuple[Picture, Picture]:
 
 def shelve(settings: Settings, numbers: range, *, wrong: bool = False, first: int = 0) -> None:
     """Corrections of strange cars on the shelf, a car each; ``wrong``: of ordinary bright ones,
-    whose masks mark the wall above them."""
+    whose masks mark the wall around them."""
     shelf = Shelf(settings.corrections_folder / FOLDER)
     for number in numbers:
         pixels, mask = strange(number)
         if wrong:
             pixels = picture_of(mask, seed=number)
-            mask = np.roll(mask, -24, axis=0)
+            mask = np.asarray(cv2.dilate(mask, np.ones((15, 15), np.uint8)), np.uint8)
         photo, data = encode_png(pixels), encode_mask(mask)
         car = f"blue{number + first}"
         source = SourceRecord(path=f"{car}/01.png", size=1, mtime_ns=1, sha256=sha256(data))

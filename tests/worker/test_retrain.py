@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
@@ -120,7 +121,7 @@ def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
 def test_a_candidate_of_wrong_masks_is_refused_with_what_told(settings: Settings) -> None:
     shelve(settings, range(8), wrong=True)
 
-    night = retrain(settings, TINY)
+    night = retrain(settings, replace(TINY, replay=2))
 
     assert night.outcome == "refused"
     found = report(night.folder)["verdict"]
