@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -181,7 +182,7 @@ def _samples(plan: Plan, card: Card) -> Samples:
 def augmentation_of(parent: Card, crop: tuple[int, int]) -> Augmentation:
     """What the pictures are put through: as for the parent, where its card says."""
     names = {field.name for field in fields(Augmentation)}
-    said = {
+    said: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in dict(parent.recipe.get("augmentation", {})).items()
         if name in names

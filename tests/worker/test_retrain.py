@@ -178,9 +178,7 @@ def test_two_are_never_at_it_on_one_store(settings: Settings) -> None:
 
 def test_a_loss_that_is_no_number_leaves_the_champion_and_says_so(settings: Settings) -> None:
     shelve(settings, range(8))
-    wild = NightOptions(
-        replay=4, booths=0, steps=30, batch=2, crop=(64, 96), learning_rate=float("inf")
-    )
+    wild = NightOptions(replay=4, booths=0, steps=30, batch=2, crop=(64, 96), learning_rate=1e30)
     night = retrain(settings, wild)
     assert night.outcome == "failed"
     assert "the loss is" in night.reason
