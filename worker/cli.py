@@ -97,6 +97,18 @@ def worker(
 
 
 @app.command()
+def schedule(until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False) -> None:
+    """The scheduler alone: retrains at night, once, however many run."""
+    if until_stdin_closes:
+        _end_with_parent()
+    settings = read_settings()
+    _log(settings)
+    from worker.schedule import run_schedule
+
+    raise typer.Exit(run_schedule(settings, _shared(settings).broker_url))
+
+
+@app.command()
 def submit(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     """Queue shoots now, without waiting for more frames."""
     _queue(_settings(inbox=inbox, outbox=outbox), shoots, retry=False)

@@ -101,6 +101,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew = Crew(url, settings, count=workers)
         metrics = make_metrics(settings, url)
+        schedule = Crew(url, settings, count=1, command="schedule")
         stop = stop_on_signals()
         view, refused = View(), ""
 
@@ -120,6 +121,9 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
                 raise
             if view.open or not once:
                 crew.start()
+            if settings.retrain_cron and not once:
+                schedule.start()
+                _tend_schedule(schedule)
             if once and all(d.shoot.name in view.given_up for d in view.open):
                 stop.set()
             return view
@@ -140,6 +144,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
                 )
         finally:
             stop.set()
+            schedule.stop()
             crew.stop()
             show.join()
         if refused:
@@ -147,6 +152,14 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         tally = ProgressView(inbox, leases).tally(view)
         reporter.finish(tally, view)
         return 1 if once and (tally.failed or view.problems or tally.done < tally.frames) else 0
+
+
+def _tend_schedule(schedule: Crew) -> None:
+    """Replaces a scheduler that died; one that cannot start harms no shoot."""
+    try:
+        schedule.tend()
+    except WorkerRefused as error:
+        log.error("nobody retrains at night: %s", error)
 
 
 def _show(
@@ -186,8 +199,11 @@ def stop_on_signals() -> threading.Event:
 class Crew:
     """The worker processes; one that dies is replaced, unless it cannot start at all."""
 
-    def __init__(self, broker_url: str, settings: Settings, *, count: int) -> None:
-        self._state, self._log = settings.state, settings.state / "worker.log"
+    def __init__(
+        self, broker_url: str, settings: Settings, *, count: int, command: str = "worker"
+    ) -> None:
+        self._state, self._command = settings.state, command
+        self._log = settings.state / f"{command}.log"
         self._environment = os.environ | environment(settings, broker_url)
         self._count = count
         self._port = settings.metrics_port
@@ -198,7 +214,7 @@ class Crew:
         """Deaths in a row of workers that were never ready to work."""
 
     def start(self) -> None:
-        """Starts the workers, if they do not run yet; their log is ``worker.log`` in the state
+        """Starts the workers, if they do not run yet; their log lies in the state
         folder."""
         if self._processes:
             return
@@ -250,7 +266,7 @@ class Crew:
         port = {"CYCLORAMA_METRICS_PORT": str(self._port + 1 + place)} if self._port else {}
         with self._log.open("ab") as handle:
             return subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "worker", "--until-stdin-closes"],
+                [sys.executable, "-m", "worker.cli", self._command, "--until-stdin-closes"],
                 env=self._environment | port,
                 stdin=subprocess.PIPE,  # closes when we die, even by kill -9
                 stdout=handle,

@@ -87,6 +87,18 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="what those messages are signed with"
     )
+    retrain_cron: str = Field(
+        "", description='when to retrain: "30 3 * * *" is every night at 3:30; empty: never'
+    )
+    retrain_minutes: float = Field(
+        60.0, gt=0, le=1440, description="training time of a night, in minutes"
+    )
+    retrain_data: Path | None = Field(
+        None, description="labelled folder: the holdout, and what must not be forgotten"
+    )
+    retrain_corrections: int = Field(
+        6, ge=1, le=10000, description="new corrections that are worth a night"
+    )
     log: Literal["text", "json"] = Field("text", description="form of the log lines")
 
     @property

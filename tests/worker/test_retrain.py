@@ -1,0 +1,252 @@
+"""A night from beginning to end, on a tiny network."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+
+from tests.worker.night import shelve, strange, train_champion, write_base
+from unet_core.checkpoint import load_checkpoint, read_card
+from unet_core.evaluation import cut_out
+from unet_core.metrics import dice
+from unet_core.segment import Segmenter
+from unet_core.store import ModelStore, Version
+from worker.corrections.shelf import FOLDER
+from worker.errors import ModelError
+from worker.line.model_slot import ModelSlot
+from worker.material import NightOptions
+from worker.retrain import Courtesy, retrain
+from worker.run import environment
+from worker.settings import Settings
+
+CPU = torch.device("cpu")
+TINY = NightOptions(replay=10, booths=0, steps=60, batch=4, crop=(64, 96), learning_rate=5e-3)
+OTHERS = range(50, 56)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two threads on a tiny network wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base set and a store with a champion; only to copy."""
+    root = tmp_path_factory.mktemp("night")
+    write_base(root / "base")
+    train_champion(root / "base", ModelStore(root / "state/models"), root / "run")
+    return root
+
+
+@pytest.fixture
+def settings(studio: Path, tmp_path: Path) -> Settings:
+    shutil.copytree(studio / "state", tmp_path / "state")
+    (tmp_path / "inbox").mkdir()
+    return Settings(
+        inbox=tmp_path / "inbox",
+        outbox=tmp_path / "outbox",
+        state=tmp_path / "state",
+        retrain_data=studio / "base",
+        device="cpu",
+    )
+
+
+def store(settings: Settings) -> ModelStore:
+    return ModelStore(settings.model_store)
+
+
+def dice_on_others(version: Version) -> float:
+    """Mean Dice on strange cars that nobody has corrected."""
+    segmenter = Segmenter.load(version, CPU)
+    frames = [strange(number) for number in OTHERS]
+    return fmean(dice(cut_out(segmenter, pixels), mask) for pixels, mask in frames)
+
+
+def report(folder: Path | None) -> dict[str, object]:
+    assert folder
+    found: dict[str, object] = json.loads((folder / "report.json").read_text())
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
+    settings: Settings,
+) -> None:
+    slot = ModelSlot(store(settings), CPU)  # a worker that runs all the while
+    champion = store(settings).champion()
+    before = dice_on_others(champion)
+    shelve(settings, range(8))
+
+    night = retrain(settings, TINY, now=lambda: datetime(2026, 11, 25))
+
+    assert (night.outcome, store(settings).champion().name) == ("promoted", "night-2026-11-25")
+    after = dice_on_others(store(settings).champion())
+    assert before < 0.8 < 0.9 < after
+    found = report(night.folder)["verdict"]
+    assert isinstance(found, dict)
+    assert found["candidate"]["dice_mean"] >= found["champion"]["dice_mean"] - 0.0003
+    assert len(found["learned"]) == 8
+    assert slot.refresh()
+    assert slot.current.card.version == "night-2026-11-25"
+    card = read_card(store(settings).champion().folder)
+    assert (card.parent, card.holdout) == ("first", ["car0", "car1", "car2"])
+    assert night.folder
+    page = (night.folder / "report.html").read_text()
+    assert "Promoted: holdout" in page
+    assert "blue0/blue0_01.png" in page
+    again = retrain(settings, TINY)
+    assert (again.outcome, again.reason[:17]) == ("skipped", "0 new corrections")
+
+
+@pytest.mark.timeout(300)
+def test_a_candidate_of_wrong_masks_is_refused_with_what_told(settings: Settings) -> None:
+    shelve(settings, range(8), wrong=True)
+
+    night = retrain(settings, replace(TINY, replay=2))
+
+    assert night.outcome == "refused"
+    found = report(night.folder)["verdict"]
+    assert isinstance(found, dict)
+    assert found["told_by"]
+    assert found["told_by"] in night.reason
+    assert found["slices"][0]["gain"] < -0.003
+    assert store(settings).champion().name == "first"
+    assert "Refused" in (night.folder / "report.html").read_text() if night.folder else False
+
+
+def test_too_little_that_is_new_is_no_night(settings: Settings) -> None:
+    shelve(settings, range(5))
+    night = retrain(settings, TINY)
+    assert (night.outcome, night.folder) == ("skipped", None)
+    assert night.reason == "5 new corrections; 6 are worth a night"
+
+
+def test_cars_that_the_studio_keeps_out_are_measured_and_never_trained_on(
+    settings: Settings,
+) -> None:
+    shelve(settings, range(7))
+    shelf = settings.corrections_folder / FOLDER
+    (shelf / "holdout.txt").write_text("blue6\nblue5\n")
+    assert retrain(settings, TINY).outcome == "skipped"
+    shelve(settings, range(20, 21))
+    alone = settings.model_copy(update={"retrain_data": None})
+    quick = NightOptions(replay=0, booths=0, steps=2, batch=2, crop=(64, 96))
+    night = retrain(alone, quick)
+    assert night.folder
+    plan = json.loads((night.folder / "plan.json").read_text())
+    assert {picture["car"] for picture in plan["pictures"]} == {
+        *(f"blue{number}" for number in range(5)),
+        "blue20",
+    }
+    assert {"blue5", "blue6"} <= set(read_card(night.folder / "candidate").holdout)
+
+
+def test_without_a_holdout_no_night_begins(settings: Settings) -> None:
+    shelve(settings, range(8))
+    with pytest.raises(ModelError, match=r"no holdout.*CYCLORAMA_RETRAIN_DATA.*holdout\.txt"):
+        retrain(settings.model_copy(update={"retrain_data": None}), TINY)
+    with pytest.raises(ModelError, match="nowhere is not in the Carvana layout"):
+        retrain(settings.model_copy(update={"retrain_data": Path("nowhere")}), TINY)
+    assert store(settings).champion().name == "first"
+
+
+def test_two_are_never_at_it_on_one_store(settings: Settings) -> None:
+    shelve(settings, range(8))
+    with (settings.model_store / ".retraining.lock").open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert retrain(settings, TINY).outcome == "busy"
+
+
+def test_a_loss_that_is_no_number_leaves_the_champion_and_says_so(settings: Settings) -> None:
+    shelve(settings, range(8))
+    wild = NightOptions(replay=4, booths=0, steps=30, batch=2, crop=(64, 96), learning_rate=1e30)
+    night = retrain(settings, wild)
+    assert night.outcome == "failed"
+    assert "the loss is" in night.reason
+    assert report(night.folder)["outcome"] == "failed"
+    assert store(settings).champion().name == "first"
+    assert retrain(settings, TINY).outcome == "skipped", "the same again would end the same"
+
+
+def test_it_waits_while_shoots_do() -> None:
+    answers = iter([True, True, False])
+    courtesy = Courtesy(lambda: next(answers), every_seconds=0.05)
+    began = time.monotonic()
+    courtesy()
+    assert time.monotonic() - began >= 0.1
+    courtesy()  # asked a moment ago: not asked again
+    time.sleep(0.06)
+    with pytest.raises(StopIteration):
+        courtesy()
+
+
+@pytest.mark.line
+@pytest.mark.timeout(600)
+def test_killed_at_ten_random_moments_the_store_is_valid_and_the_night_ends_all_the_same(
+    settings: Settings,
+) -> None:
+    shelve(settings, range(8))
+    command = [
+        *(sys.executable, "-W", "ignore", "-m", "worker.retrain_cli", "--steps", "80"),
+        *("--pictures", "8", "--booths", "0", "--crop", "64", "96", "--batch", "2", "--json"),
+    ]
+    rng, runs = random.Random(4), settings.state / "retraining"
+    done, longest = None, 3.0
+    for _ in range(10):
+        process = subprocess.Popen(
+            command, env=os.environ | environment(settings, ""), stdout=subprocess.PIPE, text=True
+        )
+        lock, began = settings.model_store / ".retraining.lock", time.monotonic()
+        while not _is_held(lock) and process.poll() is None and time.monotonic() - began < 60:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, longest))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        champion = store(settings).champion()
+        load_checkpoint(champion.folder)
+        for version in store(settings).versions():
+            load_checkpoint(version.folder)
+    finished = subprocess.run(
+        command,
+        env=os.environ | environment(settings, ""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    done = json.loads(finished.stdout)
+    (folder,) = (path.parent for path in runs.glob("*/report.json"))
+    assert report(folder)["outcome"] in ("promoted", "refused")
+    assert done["outcome"] in ("promoted", "refused", "skipped")
+    assert len(list(runs.glob("*/plan.json"))) == 1
+    load_checkpoint(store(settings).champion().folder)
+
+
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    with lock.open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,99 @@
+"""When a night is due: Celery beat, on a queue of its own, which no worker of shoots listens to.
+
+Beat remembers when it last sent a night (``schedule`` in its folder), so that nights that were
+missed are sent once, when it is back. Several schedulers may run: each sends, and whoever takes a
+message claims its night by the time at which it was due.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from celery.beat import EmbeddedService
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
+from celery.schedules import ParseException, crontab
+from tzlocal import get_localzone_name
+
+from worker.errors import SettingsError
+from worker.queue.app import make_app
+
+TRAINING = "training"
+NIGHT = "cyclorama.night"
+LOOKED_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=1500))
+
+
+def parse_cron(text: str) -> crontab:
+    """The schedule in ``minute hour day month weekday``, in the machine's own time.
+
+    Raises :class:`SettingsError` when it is none.
+    """
+    try:
+        return crontab.from_string(text)
+    except (ParseException, ValueError, TypeError) as error:
+        raise SettingsError(
+            f"CYCLORAMA_RETRAIN_CRON is {text!r}, which is no schedule ({error})",
+            cure='Give minute, hour, day, month and weekday: "30 3 * * *" is at 3:30 every night',
+        ) from error
+
+
+def last_due(text: str, now: datetime) -> datetime | None:
+    """When a night was last due at ``now`` (with its time zone); ``None`` if not in years."""
+    schedule = parse_cron(text)
+    for back in LOOKED_BACK:
+        due, at = None, now - back
+        while (at := _next(schedule, at)) <= now:
+            due = at
+        if due:
+            return due
+    return None
+
+
+def _next(schedule: crontab, after: datetime) -> datetime:
+    start, wait, _ = schedule.remaining_delta(after, tz=after.tzinfo)
+    found: datetime = start + wait
+    return found
+
+
+def serve_nights(
+    broker_url: str, cron: str, *, folder: Path, on_night: Callable[[], object], name: str
+) -> int:
+    """Sends nights when they are due and takes them, until SIGTERM or SIGINT; an exit code.
+
+    ``on_night`` must return at once.
+    """
+    app = make_app(broker_url)
+    entry = {"task": NIGHT, "schedule": parse_cron(cron), "options": {"queue": TRAINING}}
+    app.conf.update(
+        timezone=get_localzone_name() or "UTC",
+        beat_schedule={"night": entry},
+        beat_max_loop_interval=10,
+    )
+
+    def night() -> None:
+        on_night()
+
+    app.task(name=NIGHT)(night)
+    folder.mkdir(parents=True, exist_ok=True)
+    beat: Any = EmbeddedService(app, thread=True, schedule_filename=str(folder / "schedule"))
+    beat.start()
+    # Celery warns root of pickled messages; only JSON is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker = app.Worker(
+        loglevel="INFO",
+        pool="threads",
+        concurrency=1,
+        queues=[TRAINING],
+        hostname=f"nights@{name}",
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    try:
+        worker.start()
+    finally:
+        beat.stop()
+    return int(worker.exitcode or 0)

@@ -1,0 +1,297 @@
+"""One night: collect what is new, train a candidate, hold it against the champion, decide.
+
+corrections, replay, booths ─ plan ─ train ─ candidate ─ gate ─ promote or refuse ─ report
+
+Never two at once on one model store; killed and started again, a night goes on where it was.
+Workers notice nothing but the new champion.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from unet_core.checkpoint import CheckpointError, read_card
+from unet_core.data import DataError, Pair
+from unet_core.gate import Compared, Verdict, judge
+from unet_core.gate_page import REPORT, for_programs, write_page, write_pictures, write_report
+from unet_core.retraining import (
+    FEWEST_STEPS,
+    Material,
+    Plan,
+    Sibling,
+    make_candidate,
+    mixed,
+    read_plan,
+    steps_in,
+)
+from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.store import ModelStore, Version
+from unet_core.training import TrainingError
+from unet_core.trial import times_as_long, try_both
+from worker.corrections.shelf import FOLDER, Shelf
+from worker.errors import ModelError
+from worker.material import (
+    NightOptions,
+    frozen_holdout,
+    kept_out_by_studio,
+    labelled,
+    rendered_booths,
+    replayed,
+    untried,
+)
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GOLDEN = Path(__file__).parent / "finish" / "tryout_photo"
+
+
+@dataclass(frozen=True)
+class Night:
+    """How a night ended."""
+
+    outcome: str
+    """``promoted``, ``refused``, ``failed``, ``skipped``, or ``busy``: another one is at it."""
+    reason: str
+    folder: Path | None = None
+
+
+def retrain(
+    settings: Settings,
+    options: NightOptions,
+    *,
+    pause: Callable[[], None] = lambda: None,
+    now: Callable[[], datetime] = datetime.now,
+) -> Night:
+    """Does one night's work; ``pause`` is called before every step and returns when the device is
+    free.
+
+    Raises :class:`ModelError` when it cannot begin, with the cure. The champion changes only after
+    the gate.
+    """
+    store = ModelStore(settings.model_store)
+    with _alone(settings.model_store) as alone:
+        if not alone:
+            return Night("busy", "another retraining is at work on this model store")
+        try:
+            device = choose_device(settings.device)
+            return _night(settings, options, store, device, pause, now)
+        except (CheckpointError, DataError, DeviceError) as error:
+            raise ModelError(str(error)) from error
+
+
+def _night(
+    settings: Settings,
+    options: NightOptions,
+    store: ModelStore,
+    device: torch.device,
+    pause: Callable[[], None],
+    now: Callable[[], datetime],
+) -> Night:
+    runs, champion = settings.state / "retraining", store.champion()
+    shelf = Shelf(settings.corrections_folder / FOLDER)
+    kept_out = kept_out_by_studio(settings) | set(read_card(champion.folder).holdout)
+    holdout = frozen_holdout(settings, shelf, kept_out)
+    folder = _unfinished(runs, champion)
+    if folder is None:
+        new = untried(shelf.entries(), runs, kept_out)
+        if len(new) < settings.retrain_corrections:
+            return Night(
+                "skipped",
+                f"{len(new)} new corrections; {settings.retrain_corrections} are worth a night",
+            )
+        folder = runs / _name(store, runs, now())
+        material = Material(
+            labelled(shelf, shelf.entries()),
+            replayed(settings, kept_out, options),
+            rendered_booths(runs, options),
+        )
+        plan = _plan(settings, options, champion, folder.name, shelf, mixed(material, kept_out))
+        if options.steps is None:
+            seconds = settings.retrain_minutes * 60
+            steps = steps_in(seconds, champion, plan, device)
+            plan = plan.model_copy(update={"steps": steps})
+        plan.save(folder)
+    return _go_on(folder, settings, store, holdout, device, pause)
+
+
+def _go_on(
+    folder: Path,
+    settings: Settings,
+    store: ModelStore,
+    holdout: list[Pair],
+    device: torch.device,
+    pause: Callable[[], None],
+) -> Night:
+    """Trains, measures and decides, from wherever an earlier start has left it."""
+    plan = read_plan(folder)
+    assert plan
+    parent = store.find(plan.parent)
+    try:
+        candidate = make_candidate(parent, plan, folder, device, on_step=lambda _: pause())
+    except (TrainingError, CheckpointError) as error:
+        write_report(folder, "failed", {"reason": str(error), "corrections": plan.corrections})
+        return Night("failed", str(error), folder)
+    except OSError as error:
+        raise ModelError(
+            f"{folder} cannot be written ({error.strerror}); {parent.name} stays the champion",
+            cure="Make room; the next start goes on where this one was",
+        ) from error
+    shelf = Shelf(settings.corrections_folder / FOLDER)
+    verdict = _measure(folder, (parent, candidate), holdout, shelf, device, pause)
+    if verdict.promote:
+        _promote(store, candidate, plan, verdict)
+    outcome = "promoted" if verdict.promote else "refused"
+    facts = {
+        "reason": verdict.reason,
+        "candidate": plan.version,
+        "champion": plan.parent,
+        "corrections": plan.corrections,
+        "verdict": for_programs(verdict),
+    }
+    write_report(folder, outcome, facts)
+    (folder / "state.pt").unlink(missing_ok=True)
+    return Night(outcome, verdict.reason, folder)
+
+
+def _measure(
+    folder: Path,
+    versions: tuple[Version, Version],
+    holdout: list[Pair],
+    shelf: Shelf,
+    device: torch.device,
+    pause: Callable[[], None],
+) -> Verdict:
+    champion, candidate = (Segmenter.load(version, device) for version in versions)
+    pairs = labelled(shelf, shelf.entries())
+    measured = {pair.image for pair in holdout}
+    golden = Pair(GOLDEN / "car.jpg", GOLDEN / "mask.png", "golden", rendered=True)
+    frames: list[tuple[Compared, Pair]] = []
+    for kind, some in (
+        ("holdout", holdout),
+        ("correction", [pair for pair in pairs if pair.image not in measured]),
+        ("golden", [golden]),
+    ):
+        found = try_both(champion, candidate, some, kind=kind, on_pair=pause)  # type: ignore[arg-type]
+        frames += zip(found, some, strict=True)
+    verdict = judge([c for c, _ in frames], times_as_long=times_as_long(champion, candidate))
+    pictures = write_pictures(folder, champion, candidate, frames)
+    title = f"{versions[1].name} beside {versions[0].name}"
+    write_page(folder, verdict, title=title, pictures=pictures)
+    return verdict
+
+
+def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict) -> None:
+    """Into the store and to the top, unless an earlier start has done so."""
+    there = {version.name: version.sha256 for version in store.versions()}
+    if there.get(plan.version) != candidate.sha256:
+        store.add(candidate.folder, name=plan.version)
+    champion = store.champion()
+    if champion.sha256 == plan.parent_sha256:
+        store.promote(plan.version, reason=verdict.reason, by="retraining")
+    elif champion.sha256 != candidate.sha256:
+        log.warning("%s was promoted meanwhile; %s is in the store", champion.name, plan.version)
+
+
+def _unfinished(runs: Path, champion: Version) -> Path | None:
+    """The run that was cut off, if it belongs to today's champion; others are cleared away."""
+    found = None
+    for folder in sorted(path.parent for path in runs.glob("*/plan.json")):
+        if (folder / REPORT).exists():
+            continue
+        plan = read_plan(folder)
+        candidate = folder / "candidate"
+        hashes = {plan.parent_sha256} if plan else set()
+        if candidate.exists():
+            hashes.add(read_card(candidate).sha256)
+        if champion.sha256 in hashes:
+            found = folder
+        else:
+            log.warning("%s was begun from another champion and is cleared away", folder)
+            shutil.rmtree(folder)
+    return found
+
+
+def _plan(
+    settings: Settings,
+    options: NightOptions,
+    champion: Version,
+    name: str,
+    shelf: Shelf,
+    pictures: list[Pair],
+) -> Plan:
+    return Plan(
+        version=name,
+        parent=champion.name,
+        parent_sha256=champion.sha256,
+        corrections=sorted({e.source.sha256 or "" for e in shelf.entries()}),
+        pictures=[
+            Sibling(
+                image=p.image.absolute(), mask=p.mask.absolute(), car=p.car, rendered=p.rendered
+            )
+            for p in pictures
+        ],
+        kept_out=sorted(kept_out_by_studio(settings)),
+        crop=options.crop,
+        steps=options.steps or FEWEST_STEPS,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        rendered_share=0.15 if any(p.rendered for p in pictures) else 0.0,
+        seed=25,
+    )
+
+
+def _name(store: ModelStore, runs: Path, now: datetime) -> str:
+    """``night-YYYY-MM-DD``, with a number where that is taken."""
+    taken = {version.name for version in store.versions()} | {p.name for p in runs.glob("*")}
+    day = f"night-{now:%Y-%m-%d}"
+    names = (day, *(f"{day}-{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[bool]:
+    """Whether nobody else retrains on this store; holds it until the block ends."""
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".retraining.lock").open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+class Courtesy:
+    """Waits while shoots are queued or in work, so that the device is theirs."""
+
+    def __init__(self, busy: Callable[[], bool], *, every_seconds: float = 1.0) -> None:
+        self._busy, self._every = busy, every_seconds
+        self._asked = -float("inf")
+        self.waited_seconds = 0.0
+
+    def __call__(self) -> None:
+        """Returns when the device is free; asks at most every ``every_seconds``."""
+        if time.monotonic() - self._asked < self._every:
+            return
+        began = time.monotonic()
+        while self._busy():
+            time.sleep(self._every)
+        self._asked = time.monotonic()
+        self.waited_seconds += self._asked - began
+
+
+def lowest_priority() -> None:
+    """Gives way to every other process of the machine."""
+    os.nice(19 - os.nice(0))

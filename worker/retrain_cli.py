@@ -1,0 +1,98 @@
+"""The command line of a night: ``python -m worker.retrain_cli``, or ``scripts/retrain.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from worker.errors import BrokerError, CycloramaError
+from worker.logs import configure_logging
+from worker.queue.app import JobQueue, connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.roster import workers
+from worker.settings import Settings, read_settings
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Exit code 0: promoted, refused or nothing to do; 1: training failed; 2: wrong usage."""
+    options = arguments(given)
+    try:
+        settings = read_settings(
+            retrain_data=options.replay,
+            retrain_minutes=options.minutes,
+            retrain_corrections=options.at_least,
+            device=options.device,
+        )
+        configure_logging(form=settings.log, level=logging.INFO)
+        from worker.material import NightOptions
+        from worker.retrain import Courtesy, lowest_priority, retrain
+
+        lowest_priority()
+        chosen = NightOptions(
+            replay=options.pictures,
+            booths=options.booths,
+            booth_width_px=options.booth_width,
+            steps=options.steps,
+            batch=options.batch,
+            crop=tuple(options.crop),
+        )
+        night = retrain(settings, chosen, pause=Courtesy(shoots_wait(settings)))
+    except CycloramaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        folder = str(night.folder) if night.folder else None
+        print(json.dumps({"outcome": night.outcome, "reason": night.reason, "folder": folder}))
+    else:
+        print(f"{night.outcome}: {night.reason}")
+        if night.folder:
+            print(f"report: {night.folder / 'report.html'}")
+    return 1 if night.outcome == "failed" else 0
+
+
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; what is not given is as the settings say."""
+    parser = argparse.ArgumentParser(
+        prog="retrain.py", description="One night's training on corrections."
+    )
+    add = parser.add_argument
+    add("--replay", type=Path, metavar="DATA", help="labelled folder: holdout and old pictures")
+    add("--minutes", type=float, help="of training; waiting for shoots does not count")
+    add("--at-least", type=int, metavar="N", help="new corrections that are worth a night")
+    add("--pictures", type=int, default=64, help="of DATA, to train on [default: 64]")
+    add("--booths", type=int, default=4, help="rendered cars, to train on [default: 4]")
+    add("--booth-width", type=int, default=960, metavar="PX", help="[default: 960]")
+    add("--steps", type=int, help="instead of what fits into the minutes")
+    add("--batch", type=int, default=4, help="[default: 4]")
+    add("--crop", type=int, nargs=2, default=(384, 576), metavar=("H", "W"))
+    add("--device", help="auto, cpu, cuda, cuda:N or mps")
+    add("--json", action="store_true", help="print JSON for a program")
+    return parser.parse_args(given)
+
+
+def shoots_wait(settings: Settings) -> Callable[[], bool]:
+    """What tells whether shoots are queued or in work; always no where no Redis answers."""
+    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    try:
+        redis = connect(url)
+    except BrokerError:
+        return lambda: False
+    queue = JobQueue(url, redis)
+
+    def wait() -> bool:
+        try:
+            return queue.length() > 0 or any(sign.shoots for sign in workers(redis))
+        except RedisError:
+            return False
+
+    return wait
+
+
+if __name__ == "__main__":
+    sys.exit(main())
