@@ -83,7 +83,7 @@ def test_a_photo_that_hangs_is_set_aside_and_a_device_that_hangs_blames_no_photo
     assert "was not opened within 5 seconds" in row.error.message
     assert strict.deaths == [("worker-1", REPLACE_ME)]
     strict.traps.set("batch", "hang")
-    drop_photos(strict.studio.inbox / "fine", 4)
+    drop_poisoned(strict, "fine", {})
     assert strict.wait_for_shoot("fine", seconds=120).status == "complete"
     assert strict.deaths == [("worker-1", REPLACE_ME)] * 2
     strict.wait_for(lambda: losses(strict.studio, strict.redis()) == [])
@@ -99,7 +99,9 @@ def test_a_worker_above_its_memory_ceiling_finishes_and_is_replaced(
         plant.studio.environment["CYCLORAMA_MEMORY_MB"] = str(int(held) + 60)
         plant.signal("worker-1", signal.SIGTERM)
         plant.wait_for(lambda: len(plant.deaths) == 1)
-        drop_photos(plant.studio.inbox / "large", 12, size=(3000, 2000))
+        part = plant.studio.root / "part-large"
+        drop_photos(part, 12, size=(3000, 2000))
+        part.rename(plant.studio.inbox / "large")
         plant.wait_for(lambda: ("worker-1", REPLACE_ME) in plant.deaths, seconds=120)
         plant.studio.environment["CYCLORAMA_MEMORY_MB"] = "0"
         assert plant.wait_for_shoot("large", seconds=200).status == "complete"

@@ -75,7 +75,13 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     follow.start()
     log.info("worker %s: %s, checkpoint %s", worker_name(), device, slot.current.card.version)
     try:
-        code = serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
+        code = serve(
+            make_app(broker_url),
+            line,
+            jobs=settings.jobs,
+            name=worker_name(),
+            code=lambda: REPLACE_ME if worn.is_set() else 0,
+        )
         return REPLACE_ME if worn.is_set() else code
     finally:
         stop.set()
