@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_a_worker_that_was_cut_off_for_longer_than_its_lease_costs_no_frame_and_
             assert plant.wait_for_shoot(name).status == "complete"
         island.plug_it_in()
         plant.away.add("worker-1")
-        plant.signal("worker-1", 15)  # type: ignore[arg-type]
+        plant.signal("worker-1", signal.SIGTERM)
         drop_photos(plant.studio.inbox / "after", 4)
         assert plant.wait_for_shoot("after", seconds=90).status == "complete"
         plant.wait_for(lambda: losses(plant.studio, connect(redis_url)) == [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.losses import losses
-from tests.faults.plant import Plant, make_plant
+from tests.faults.plant import Plant, make_plant, resident_mb
 from tests.faults.traps import with_fate
 from tests.parts import drop_photos
 from tests.studio import COMMAND
@@ -62,9 +63,9 @@ def test_a_photo_that_takes_all_memory_costs_neither_the_worker_nor_the_other_ph
 
 @pytest.fixture
 def strict(tmp_path: Path, tiny_store: ModelStore) -> Iterator[Plant]:
-    """A plant in which a frame may take three seconds."""
+    """A plant in which a frame may take five seconds."""
     plant = make_plant(
-        tmp_path / "studio", tiny_store.folder, workers=1, CYCLORAMA_FRAME_SECONDS="3"
+        tmp_path / "studio", tiny_store.folder, workers=1, CYCLORAMA_FRAME_SECONDS="5"
     )
     plant.start()
     yield plant
@@ -79,10 +80,10 @@ def test_a_photo_that_hangs_is_set_aside_and_a_device_that_hangs_blames_no_photo
     (row,) = manifest.failed()
     assert row.error
     assert row.name == "02"
-    assert "was not opened within 3 seconds" in row.error.message
+    assert "was not opened within 5 seconds" in row.error.message
     assert strict.deaths == [("worker-1", REPLACE_ME)]
     strict.traps.set("batch", "hang")
-    drop_photos(strict.studio.inbox / "fine", 4)
+    drop_poisoned(strict, "fine", {})
     assert strict.wait_for_shoot("fine", seconds=120).status == "complete"
     assert strict.deaths == [("worker-1", REPLACE_ME)] * 2
     strict.wait_for(lambda: losses(strict.studio, strict.redis()) == [])
@@ -94,13 +95,13 @@ def test_a_worker_above_its_memory_ceiling_finishes_and_is_replaced(
     plant = make_plant(tmp_path / "studio", tiny_store.folder, workers=1)
     plant.start()
     try:
-        from tests.faults.plant import resident_mb
-
         held = resident_mb(plant.pid("worker-1"))
         plant.studio.environment["CYCLORAMA_MEMORY_MB"] = str(int(held) + 60)
-        plant.signal("worker-1", __import__("signal").SIGTERM)
+        plant.signal("worker-1", signal.SIGTERM)
         plant.wait_for(lambda: len(plant.deaths) == 1)
-        drop_photos(plant.studio.inbox / "large", 12, size=(3000, 2000))
+        part = plant.studio.root / "part-large"
+        drop_photos(part, 12, size=(3000, 2000))
+        part.rename(plant.studio.inbox / "large")
         plant.wait_for(lambda: ("worker-1", REPLACE_ME) in plant.deaths, seconds=120)
         plant.studio.environment["CYCLORAMA_MEMORY_MB"] = "0"
         assert plant.wait_for_shoot("large", seconds=200).status == "complete"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -59,7 +60,7 @@ class Traps:
         """How often each photo was opened, by name with its folder."""
         log = self.folder / "opened.log"
         lines = log.read_text().splitlines() if log.exists() else []
-        paths = [Path(line.split(" ", 1)[1]) for line in lines]
+        paths = [Path(json.loads(line)[1]) for line in lines]
         return Counter(f"{path.parent.name}/{path.name}" for path in paths)
 
 

@@ -70,6 +70,7 @@ def test_whatever_lies_in_the_place_of_a_manifest_is_one_or_none(data: bytes) ->
         assert read_manifest(Path(folder)) is None
 
 
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["shoot", "status", "frames", "preset", "checkpoint", "format", "remarks"]),
     JSON,

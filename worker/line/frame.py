@@ -22,7 +22,7 @@ from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
 from worker.line.dress import Look, dress, judged, mask_file, with_correction
 from worker.line.stopwatch import Stopwatch
-from worker.line.trial import Trial
+from worker.line.trial import TIMES, Trial
 from worker.line.vigil import Vigil
 from worker.logs import about
 from worker.outbox.manifest import Failure, FrameRow, SourceRecord
@@ -170,7 +170,7 @@ def _mask(photo: Photo, order: Order) -> Masked:
 def _guilt(frame: Frame, path: Path, order: Order) -> str | None:
     """What the photo does to the program, in words; ``None`` if nothing is known against it."""
     if order.trial and (reason := order.trial.verdict(path)):
-        return f"{reason} each of {DEADLY} times that it was opened"
+        return f"{reason}, {TIMES} times out of {TIMES}"
     if order.staging.begin(frame.name) >= DEADLY:
         return f"ended or held up the worker {DEADLY} times"
     return None

@@ -59,8 +59,13 @@ def run_worker(settings: Settings, broker_url: str) -> int:
             current = slot.current
             version = current.card.version
             log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, version)
-            code = serve(make_app(broker_url), line, jobs=settings.jobs, name=worker_name())
-        return REPLACE_ME if worn.is_set() else code
+            return serve(
+                make_app(broker_url),
+                line,
+                jobs=settings.jobs,
+                name=worker_name(),
+                code=lambda: REPLACE_ME if worn.is_set() else 0,
+            )
     finally:
         batcher.close()
         file.remove()

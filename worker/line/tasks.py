@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,8 +20,6 @@ from worker.queue.channel import tolerate_garbage
 
 STOP_SECONDS = 45.0
 """What is in flight when a worker is told to stop has so long; supervisors wait for a minute."""
-
-
 RECONNECT_SECONDS = 5
 """While Redis is away it is looked for this often; Celery by itself would wait for half a minute
 in the end."""
@@ -34,9 +33,12 @@ class Consumer(CeleryConsumer):
         return super().ensure_connected(conn)
 
 
-def serve(app: Celery, line: Line, *, jobs: int, name: str) -> int:
+def serve(
+    app: Celery, line: Line, *, jobs: int, name: str, code: Callable[[], int] = lambda: 0
+) -> int:
     """Works until SIGTERM or SIGINT, finishes the frames in flight, gives unfinished shoots back,
-    and returns an exit code."""
+    and returns Celery's exit code or, where all went well, ``code()``. Where it takes too long the
+    process ends with ``code()``."""
 
     def shoot(payload: Any) -> None:
         line.handle(payload)
@@ -44,7 +46,7 @@ def serve(app: Celery, line: Line, *, jobs: int, name: str) -> int:
     def stopping(**_: Any) -> None:
         line.hand_back()
         # Nothing is lost by it: what a frame that does not end was to be is made by another.
-        late = threading.Timer(STOP_SECONDS, os._exit, [0])
+        late = threading.Timer(STOP_SECONDS, lambda: os._exit(code()))
         late.daemon = True
         late.start()
 
@@ -65,4 +67,4 @@ def serve(app: Celery, line: Line, *, jobs: int, name: str) -> int:
         quiet=True,
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    return int(worker.exitcode or code())

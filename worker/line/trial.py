@@ -1,7 +1,7 @@
 """A photo under suspicion is opened in a process of its own first: what dies there is no worker.
 
 The process reads a JSON list a line, [path, inbox, most pixels, seconds], and answers each with a
-line; it serves many photos, until one of them ends it.
+line, after a first one that says that it is there; it serves many photos, until one ends it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from unet_core.images import decode, encode_jpeg
 from worker.queue.health import ending
 
 log = logging.getLogger(__name__)
+START_SECONDS = 120.0
 TIMES = 2
 """A process may die of something else once; twice at the same photo is no chance."""
 
@@ -52,6 +53,8 @@ class Trial:
 
     def _opened(self, path: Path) -> str | None:
         process = self._running()
+        if process is None:
+            return None
         assert process.stdin and process.stdout  # both are pipes
         case = json.dumps([str(path), str(self._inbox), self._max_pixels, self._seconds])
         try:
@@ -60,7 +63,7 @@ class Trial:
         except OSError:  # it died by itself, before it saw this photo
             self.close()
             return None
-        if not select.select([process.stdout], [], [], self._seconds)[0]:
+        if not _speaks(process, within=self._seconds):
             self.close()
             return f"was not opened within {self._seconds:g} seconds"
         if process.stdout.readline():
@@ -69,7 +72,7 @@ class Trial:
         self.close()
         return f"ended the program that opened it ({ending(code)})"
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes] | None:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None:
@@ -79,11 +82,23 @@ class Trial:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
+            # What it needs to start is no photo's doing.
+            if not _speaks(self._process, within=START_SECONDS):
+                log.error("no photo can be tried: the process for it does not start")
+                self.close()
+            elif self._process.stdout:
+                self._process.stdout.readline()
         return self._process
+
+
+def _speaks(process: subprocess.Popen[bytes], *, within: float) -> bool:
+    """Whether the process says something, or ends, within so many seconds."""
+    return bool(select.select([process.stdout], [], [], within)[0])
 
 
 def serve() -> None:
     """The process: opens one photo after another as far as its own bytes have a say."""
+    print(flush=True)
     for line in sys.stdin:
         path, inbox, max_pixels, seconds = json.loads(line)
         signal.alarm(math.ceil(seconds) + 5)  # ends us, should nobody be left who would

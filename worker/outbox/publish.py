@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 ROWS = ".rows"
 SHEET, SPIN = "contact-sheet.jpg", "spin.html"
-_PARTS = (ROWS, "masks", "cutouts")
 _KEY = re.compile("[0-9a-f]{32}")
 
 
@@ -45,8 +44,7 @@ class Staging:
     def __init__(self, places: Places, shoot: str) -> None:
         self._places, self.shoot = places, shoot
         self.folder = _taken_over(places.staging(shoot))
-        for part in _PARTS:
-            (self.folder / part).mkdir(exist_ok=True)
+        (self.folder / ROWS).mkdir(exist_ok=True)
 
     def rows(self) -> dict[Source, FrameRow]:
         """The frames that are finished, by the photo that they were made from."""
@@ -61,7 +59,7 @@ class Staging:
     def write(self, path: str, data: bytes) -> Output:
         """Puts a finished file in place."""
         with self._ours():
-            write_file(self.folder / path, data)
+            write_file(self._place(path), data)
         return Output(path=path, sha256=sha256(data), bytes=len(data))
 
     def add(self, row: FrameRow) -> None:
@@ -88,9 +86,11 @@ class Staging:
         """Takes a frame over from an earlier edition of the shoot; says whether it could. A file
         that somebody changed since is not taken over."""
         for output in row.outputs.values():
-            source, target = edition / output.path, self.folder / output.path
+            source = edition / output.path
             if not _is_intact(source, output):
                 return False
+            with self._ours():
+                target = self._place(output.path)
             target.unlink(missing_ok=True)
             try:
                 try:
@@ -126,6 +126,13 @@ class Staging:
         """Drops all that was made: the shoot is not wanted any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
         _drop_empty(self.folder.parent)
+
+    def _place(self, path: str) -> Path:
+        """Where a file of the shoot goes; never makes our own folder anew once it is gone."""
+        place = self.folder / path
+        if place.parent != self.folder:
+            place.parent.mkdir(exist_ok=True)
+        return place
 
     @contextlib.contextmanager
     def _ours(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -87,7 +88,7 @@ def wrap(module: types.ModuleType, name: str, act: Callable[..., None]) -> None:
 def noted(path: Path, **_: Any) -> None:
     """A line for every photo that is opened, and the fate that it brings along."""
     with (FOLDER / "opened.log").open("a") as log:
-        log.write(f"{os.getpid()} {path}\n")
+        log.write(json.dumps([os.getpid(), str(path)]) + "\n")
     tail = path.read_bytes()[-16:] if path.is_file() else b""
     _, mark, fate = tail.partition(b"FATE:")
     if mark:

@@ -49,6 +49,7 @@ def test_nothing_but_json_is_accepted_and_nothing_is_acknowledged_before_its_wor
     assert app.conf.accept_content == ["json"]
     assert (app.conf.task_serializer, app.conf.task_acks_late) == ("json", True)
     assert (app.conf.worker_prefetch_multiplier, app.conf.worker_disable_prefetch) == (1, True)
+    assert not app.conf.worker_enable_remote_control
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock"])
