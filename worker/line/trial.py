@@ -93,6 +93,7 @@ class Trial:
 
 def _speaks(process: subprocess.Popen[bytes], *, within: float) -> bool:
     """Whether the process says something, or ends, within so many seconds."""
+    assert process.stdout  # a pipe
     return bool(select.select([process.stdout], [], [], within)[0])
 
 
