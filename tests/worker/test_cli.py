@@ -93,10 +93,12 @@ def test_status_of_an_empty_inbox_is_no_error(studio: Studio) -> None:
 def test_health_is_that_of_this_machines_workers(studio: Studio) -> None:
     assert studio.cyclorama("health").returncode == 1, "there is none"
     file = HealthFile(studio.root / ".cyclorama", "a-7")
-    file.write(Health("a-7", ready=False, alive=True, trouble="Redis does not answer"))
+    troubled = Health("a-7", ready=False, alive=True, trouble="Redis does not answer")
+    file.write(troubled)
     done = studio.cyclorama("health")
     assert done.returncode == 1
     assert done.stdout == "a-7: alive, but Redis does not answer\n"
+    file.write(troubled)  # a sign of life is good for seconds only
     assert studio.cyclorama("health", "--alive").returncode == 0
     file.write(Health("a-7", ready=True, alive=True))
     done = studio.cyclorama("health", "--json")
