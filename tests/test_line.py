@@ -118,7 +118,8 @@ def test_every_way_of_arriving_ends_in_whole_shoots(studio: Studio, shoot: Path)
 def test_frames_of_two_jobs_share_batches(studio: Studio, shoot: Path) -> None:
     drop(shoot, studio, name="one")
     drop(shoot, studio, name="two")
-    assert studio.cyclorama("run", "--once", CYCLORAMA_JOBS="2").returncode == 0
+    done = studio.cyclorama("run", "--once", CYCLORAMA_JOBS="2", CYCLORAMA_BATCH="4")
+    assert done.returncode == 0
     rows = [*studio.assert_whole("one").frames, *studio.assert_whole("two").frames]
     shared = [row.batch for row in rows if row.batch and row.batch.jobs == 2]
     assert shared

@@ -116,7 +116,8 @@ class Shelf:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Nobody else writes the index until the block ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for part in ("train", "train_masks"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("ab") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
