@@ -86,7 +86,7 @@ def test_jobs_go_over_tls_with_an_address_alone(
 ) -> None:
     url = f"rediss://localhost:{front.port}/0?ssl_cert_reqs=required&ssl_ca_certs={certificate}"
     with connect(url) as client:
-        JobQueue(url, client).send(JobMessage.of(SHOOT))
+        JobQueue(url, client).send(JobMessage.of(SHOOT), at=0.0)
         assert JobQueue(url, client).length() == 1
     assert redis.llen("shoots") == 1
 
