@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -163,8 +164,10 @@ def _studio(root: Path, shoots: int) -> Settings:
     for number in range(shoots):
         shoot = settings.inbox / f"car-{number:05}"
         shoot.mkdir()
-        for angle in range(1, TURN + 1):
-            os.link(photo, shoot / f"{angle:02}.jpg")
+        first = shoot / "01.jpg"
+        shutil.copyfile(photo, first)  # a file may have 65,000 names at most
+        for angle in range(2, TURN + 1):
+            os.link(first, shoot / f"{angle:02}.jpg")
     return settings
 
 
