@@ -69,7 +69,6 @@ def test_every_message_is_a_job_of_its_own() -> None:
         "car",
         {},
     ],
-    ids=repr,
 )
 def test_a_message_that_is_not_just_as_we_write_them_is_refused(wrong: object) -> None:
     with pytest.raises(MessageError, match="no job of ours"):
