@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 
 from unet_core.booth import Booth
-from unet_core.images import PHOTO_SUFFIXES, decode, encode_jpeg
+from unet_core.images import decode, encode_jpeg
+from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.intake.scan import look
 from worker.queue.messages import JobMessage
 from worker.shoots import group

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from unet_core.booth import Booth, write_shoot
-from unet_core.images import PHOTO_SUFFIXES
+from unet_core.suffixes import PHOTO_SUFFIXES
 
 console = Console()
 ROOT = Path(__file__).parent.parent / ".demo"

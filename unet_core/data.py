@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.images import PHOTO_SUFFIXES, ImageError, decode, read_mask
+from unet_core.images import ImageError, decode, read_mask
+from unet_core.suffixes import PHOTO_SUFFIXES
 
 Picture = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,7 +24,9 @@ from worker.errors import CycloramaError, FolderError, SettingsError, ShootError
 from worker.logs import configure_logging
 from worker.models_cli import models_app
 from worker.presets_cli import presets
-from worker.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,7 +103,7 @@ def schedule(until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = Fa
     """The scheduler alone: retrains at night, once, however many run."""
     if until_stdin_closes:
         _end_with_parent()
-    settings = read_settings()
+    settings = _settings()
     _log(settings)
     from worker.schedule import run_schedule
 
@@ -235,6 +237,8 @@ def doctor(
 
 
 def _settings(**overrides: Any) -> Settings:
+    from worker.settings import read_settings
+
     settings = read_settings(**overrides)
     if settings.umask:
         os.umask(int(settings.umask, 8))

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from worker.settings import Settings, read_settings
-
 if TYPE_CHECKING:
     from worker.corrections.shelf import Entry
-    from worker.intake.watcher import Inbox
+    from worker.intake.inbox import Inbox
+    from worker.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ def corrections(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Corrected masks, and what became of them (exit code 1: some are refused)."""
+    from worker.settings import read_settings
+
     rows = list_corrections(read_settings())
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
@@ -67,8 +68,8 @@ def _taken_up(entry: Entry, inbox: Inbox) -> Row:
 
 
 def _others(settings: Settings, inbox: Inbox, now: float) -> list[Row]:
-    from worker.corrections.desk import unanswered
     from worker.corrections.drops import look
+    from worker.corrections.edition import unanswered
 
     folder, rows = settings.corrections_folder, []
     problems = inbox.view(now).problems

@@ -11,8 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.settings import read_settings
-
 models_app = typer.Typer(help="The checkpoints at hand; which one is in use.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -120,6 +118,8 @@ def history(as_json: Json = False) -> None:
 
 
 def _store() -> Path:
+    from worker.settings import read_settings
+
     return read_settings().model_store
 
 

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.errors import PresetError
-from worker.settings import read_settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +31,7 @@ def presets(
 ) -> None:
     """The presets there are, with a small picture of each; exit code 1 if one cannot be used."""
     from worker.finish.presets import load_preset, preset_files
+    from worker.settings import read_settings
 
     found: dict[str, tuple[Path, Preset]] = {}
     broken: dict[str, str] = {}
@@ -48,13 +48,13 @@ def presets(
         }
         print(json.dumps({"presets": rows, "broken": broken}, indent=1, ensure_ascii=False))
     else:
-        _show(found)
+        _show(found, folder)
     for message in broken.values():
         err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if broken else 0)
 
 
-def _show(found: dict[str, tuple[Path, Preset]]) -> None:
+def _show(found: dict[str, tuple[Path, Preset]], folder: Path) -> None:
     from worker.finish.tryout import try_out
 
     table = Table(box=None, padding=(0, 2, 1, 0), show_header=False)
@@ -65,7 +65,7 @@ def _show(found: dict[str, tuple[Path, Preset]]) -> None:
             table.add_row(_blocks(try_out(preset, _SMALL)), text)
         else:
             table.add_row(text)
-    out.print(Group(table, f"Copy one to {read_settings().presets / 'NAME.toml'} and change it."))
+    out.print(Group(table, f"Copy one to {folder / 'NAME.toml'} and change it."))
 
 
 def _lines(preset: Preset) -> list[str]:

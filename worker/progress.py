@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Stage, missing
-from worker.intake.watcher import Inbox, View
 from worker.outbox.manifest import Manifest
 from worker.queue.leases import Leases
 

@@ -23,9 +23,10 @@ from redis.exceptions import RedisError
 from worker.corrections.drops import prepare_folder
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
+from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
-from worker.intake.watcher import Inbox, View, Watcher, watch
+from worker.intake.watcher import Watcher, watch
 from worker.metrics import serving
 from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter

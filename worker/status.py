@@ -17,9 +17,9 @@ from rich.text import Text
 from worker.corrections.drops import look as look_for_masks
 from worker.errors import BrokerError
 from worker.intake.corrected import CorrectionsView
+from worker.intake.inbox import Inbox
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest, look
-from worker.intake.watcher import Inbox
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE, connect

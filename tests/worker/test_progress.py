@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
+from worker.intake.inbox import Inbox
 from worker.intake.plan import Rules
-from worker.intake.watcher import Inbox
 from worker.outbox.manifest import Failure
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging

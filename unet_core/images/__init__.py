@@ -42,13 +42,12 @@ from unet_core.images.files import (
     open_header,
     read_image_file,
 )
-from unet_core.images.kinds import PHOTO_SUFFIXES, Kind
+from unet_core.images.kinds import Kind
 from unet_core.images.profiles import fitting_rgb_profile, is_srgb, to_srgb
 from unet_core.images.raw import develop
 from unet_core.images.tiff import upright_exif
 
 __all__ = [
-    "PHOTO_SUFFIXES",
     "ImageError",
     "ImageTooLarge",
     "ImageTooSmall",

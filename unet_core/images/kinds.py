@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from PIL import features
-
 from unet_core.images.tiff import is_camera_raw
 
 HEAD_BYTES = 4096
@@ -25,17 +23,6 @@ class Kind(StrEnum):
     HEIC = "HEIC"
     RAW = "RAW"
 
-
-_RAW_SUFFIXES = (
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
-    ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
-)
-
-PHOTO_SUFFIXES: frozenset[str] = frozenset(
-    f".jpg .jpeg .jpe .jfif .png .tif .tiff .webp .heic .heif .hif {_RAW_SUFFIXES}".split()
-    + ([".avif"] if features.check("avif") else [])
-)
-"""Every suffix that counts as a photo: lower case, with its dot, as ``Path.suffix`` gives it."""
 
 _SIGNATURES = {
     b"\xff\xd8\xff": Kind.JPEG,

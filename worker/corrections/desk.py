@@ -6,7 +6,6 @@ file ─ check ─ fitted to the photo ─ shelf ─▶ the frame's mask
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +16,15 @@ from numpy.typing import NDArray
 from unet_core.images import Photo, encode_mask, read_mask
 from worker.corrections.check import Known, read_correction
 from worker.corrections.drops import frame_of, look_at
+from worker.corrections.edition import Edition, unanswered
 from worker.corrections.shelf import FOLDER, Entry, Shelf
 from worker.errors import CorrectionError, FolderError
 from worker.outbox.files import sha256
-from worker.outbox.manifest import FrameRow, Manifest, SourceRecord, now
+from worker.outbox.manifest import FrameRow, SourceRecord, now
 from worker.shoots import Source
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Edition:
-    """A finished shoot and where it lies."""
-
-    folder: Path
-    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -163,13 +155,6 @@ class Desk:
     def _row(self, frame: str) -> FrameRow | None:
         rows = self._edition.manifest.frames if self._edition else []
         return next((row for row in rows if row.name == frame), None)
-
-
-def unanswered(files: Mapping[str, Source], edition: Edition | None) -> dict[str, Source]:
-    """Those of a shoot's files that no row of its edition was made from."""
-    rows = edition.manifest.frames if edition else []
-    answered = {row.name: row.correction.source() for row in rows if row.correction}
-    return {name: file for name, file in files.items() if answered.get(name) != file}
 
 
 def fitted(mask: Pixels, pixels: Pixels) -> Pixels:

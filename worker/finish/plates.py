@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.images import PHOTO_SUFFIXES, ImageError, decode
+from unet_core.images import ImageError, decode
+from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.errors import PlateError
 
 _NUMBER = re.compile(r"(\d+)$")

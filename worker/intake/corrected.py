@@ -6,13 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from worker.corrections.desk import Desk, Edition, unanswered
 from worker.corrections.drops import look
+from worker.corrections.edition import Edition, unanswered
 from worker.errors import CycloramaError
 from worker.intake.plan import Rules, Stage
 from worker.intake.scan import Rest
 from worker.shoots import Source
+
+if TYPE_CHECKING:
+    from worker.corrections.desk import Desk
 
 
 @dataclass
@@ -63,6 +67,8 @@ class CorrectionsView:
         asked: Asked,
         now: float,
     ) -> None:
+        from worker.corrections.desk import Desk  # only now: it reads pictures
+
         desk = Desk(self._folder, shoot, edition)
         for file in waiting.values():
             if self._rest.seconds(file, now) < self._rules.settle_seconds:

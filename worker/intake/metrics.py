@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.intake.inbox import View
 from worker.intake.plan import Stage
-from worker.intake.watcher import View
 from worker.metrics import new_registry
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE

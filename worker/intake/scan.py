@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unet_core.images import PHOTO_SUFFIXES
+from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.errors import FolderError
 from worker.shoots import PLATE, PRESET, Source, ignored
 

@@ -20,7 +20,8 @@ from typing import Protocol
 from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
-from worker.corrections.desk import Desk, Edition
+from worker.corrections.desk import Desk
+from worker.corrections.edition import Edition
 from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, preset_of

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from celery import Celery
-from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import BrokerError
 from worker.queue.messages import JobMessage
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 QUEUE = "shoots"
 QUEUED_AT = "queued_at"
@@ -19,6 +21,8 @@ TASK = "cyclorama.shoot"
 
 def make_app(broker_url: str) -> Celery:
     """Celery on Redis: JSON only, acknowledged after the work, one message at a time."""
+    from celery import Celery  # here: whoever only looks at Redis need not wait for it
+
     app = Celery("cyclorama", broker=broker_url)
     app.conf.update(
         task_default_queue=QUEUE,
@@ -54,6 +58,8 @@ class JobQueue:
     def send(self, message: JobMessage, *, at: float) -> None:
         """Queues a job; ``at`` is the time on its note. Raises :class:`BrokerError` when Redis does
         not take it."""
+        from kombu.exceptions import OperationalError
+
         try:
             self._app.send_task(
                 TASK,

@@ -243,13 +243,6 @@ def test_importing_the_module_brings_no_torch_and_no_opencv() -> None:
     assert done.stdout.strip() == b"set()", done.stderr
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".tif", ".heic", ".avif", ".cr3", ".nef"])
-def test_photo_suffixes_are_lower_case_with_their_dot(suffix: str) -> None:
-    assert suffix in images.PHOTO_SUFFIXES
-    assert all(each == each.lower() and each[0] == "." for each in images.PHOTO_SUFFIXES)
-    assert not {".txt", ".part", ".toml", ""} & images.PHOTO_SUFFIXES
-
-
 def header_only_png(width: int, height: int) -> bytes:
     def chunk(name: bytes, data: bytes) -> bytes:
         return (

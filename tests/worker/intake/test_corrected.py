@@ -16,8 +16,9 @@ from unet_core.images import encode_mask
 from worker.corrections.drops import prepare_folder
 from worker.errors import FolderError
 from worker.intake.corrected import CorrectionsView
+from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Rules, Stage
-from worker.intake.watcher import Inbox, View, Watcher
+from worker.intake.watcher import Watcher
 from worker.outbox.manifest import SourceRecord
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging

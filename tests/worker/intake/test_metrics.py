@@ -6,9 +6,10 @@ import pytest
 from redis import Redis
 
 from tests.parts import ListQueue, drop_photos, manifest_with, row_of, shoot_in
+from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
-from worker.intake.watcher import Inbox, View, Watcher
+from worker.intake.watcher import Watcher
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.app import QUEUE

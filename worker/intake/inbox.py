@@ -1,0 +1,144 @@
+"""The inbox held against the outbox: where each shoot stands. Reads folders only."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.corrections.edition import Edition
+from worker.errors import PresetError
+from worker.finish.presets import Preset, load_preset, read_preset
+from worker.intake.corrected import CorrectionsView
+from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
+from worker.intake.scan import Rest, Snapshot, look
+from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
+from worker.outbox.places import Places
+from worker.shoots import PRESET, Source, group
+
+CHECK_SECONDS = 2.0
+"""Reading new photos to their end may take so long in one look; the next one goes on, so that the
+first shoots of a large delivery need not wait for the last."""
+
+
+@dataclass
+class View:
+    """What one look found: where each shoot stands, and what is wrong."""
+
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
+    """Shoots that are not queued any more until a person asks for it."""
+
+    @property
+    def open(self) -> list[Decision]:
+        """The decisions on shoots that are not done."""
+        return [d for d in self.decisions.values() if d.stage != Stage.DONE]
+
+
+class Inbox:
+    """The inbox held against the outbox. Reads folders only: no queue, nothing written."""
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        preset: str,
+        presets: Path,
+        rules: Rules,
+        rest: Rest | None = None,
+        corrections: CorrectionsView | None = None,
+    ) -> None:
+        self.places, self._rules, self._corrections = places, rules, corrections
+        self._default = load_preset(preset, folders=[presets])
+        self._rest = rest or Rest()
+        self._whole: dict[Source, bool] = {}
+        self._checked_seconds = 0.0
+        """Spent in this look."""
+        self._editions: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
+
+    def view(self, now: float) -> View:
+        """Looks at the inbox at ``now`` (seconds, monotonic)."""
+        snapshot = look(self.places.inbox)
+        self._checked_seconds = 0.0
+        self._rest.update(snapshot.sources, now)
+        view = View(problems=dict(snapshot.problems))
+        for shoot in group(snapshot.sources.values()):
+            if len(shoot.frames) > self._rules.max_frames:
+                view.problems[shoot.name] = (
+                    f"{len(shoot.frames)} photos are more than a shoot may have "
+                    f"({self._rules.max_frames}); split it, or raise CYCLORAMA_MAX_FRAMES"
+                )
+                continue
+            try:
+                expected = self._preset(shoot.name, snapshot).frames
+            except PresetError as error:
+                view.problems[f"{shoot.name}/{PRESET}"] = str(error)
+                continue
+            manifest = self.manifest(shoot.name)
+            view.decisions[shoot.name] = decide(
+                shoot,
+                missing=missing(shoot, manifest),
+                withdrawn=withdrawn(shoot, manifest),
+                expected=expected,
+                marked_ready=shoot.name in snapshot.ready,
+                rest=self._rest,
+                whole=self._is_whole,
+                rules=self._rules,
+                now=now,
+            )
+        self._whole = {s: w for s, w in self._whole.items() if s.path in snapshot.sources}
+        if self._corrections:
+            self._correct(view, self._corrections, now)
+        return view
+
+    def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
+        """Adds to ``view`` what the corrections folder asks of finished shoots."""
+        found = corrections.look(view.decisions, self.edition, now)
+        view.problems |= found.problems
+        for name, stage in found.stages.items():
+            decision = view.decisions[name]
+            if decision.stage == Stage.DONE:
+                view.decisions[name] = Decision(decision.shoot, stage, "a mask was corrected")
+
+    def _preset(self, shoot: str, snapshot: Snapshot) -> Preset:
+        if shoot in snapshot.presets:
+            return read_preset(self.places.inbox / shoot / PRESET)
+        return self._default
+
+    def manifest(self, shoot: str) -> Manifest | None:
+        """The manifest of a shoot's latest edition."""
+        edition = self.edition(shoot)
+        return edition.manifest if edition else None
+
+    def edition(self, shoot: str) -> Edition | None:
+        """The latest edition of a shoot: the held one before the published one, because it is
+        the newer; its manifest is read again only when it changed."""
+        for folder in (self.places.held(shoot), self.places.published(shoot)):
+            try:
+                stat = (folder / MANIFEST).stat()
+            except OSError:
+                continue
+            state = (stat.st_mtime_ns, stat.st_ino)
+            known = self._editions.get(folder)
+            if known is None or known[0] != state:
+                known = self._editions[folder] = (state, read_manifest(folder))
+            return Edition(folder, known[1]) if known[1] else None
+        return None
+
+    def _is_whole(self, source: Source) -> bool:
+        if not self._whole.get(source):
+            if self._checked_seconds > CHECK_SECONDS:
+                return False
+            from unet_core.images import check_complete  # only now: it reads pictures
+
+            began = time.perf_counter()
+            try:
+                self._whole[source] = check_complete(
+                    self.places.inbox / source.path, within=self.places.inbox
+                )
+            except OSError:
+                return False  # it went away, or the disk failed: the next look tells
+            finally:
+                self._checked_seconds += time.perf_counter() - began
+        return self._whole[source]
