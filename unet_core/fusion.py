@@ -63,7 +63,7 @@ class ActivatedConv2d(nn.Module):
         self.activation = ("relu", []) if highest is None else ("hardtanh", [0.0, highest])
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise.default(
             x.to(self.weight.dtype), self.weight, self.bias, *self.shape, *self.activation, ""
         )
         return result

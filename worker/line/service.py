@@ -127,6 +127,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
             presets=settings.presets,
             corrections=settings.corrections_folder,
             frames_per_job=max(1, shape.in_flight // settings.jobs),
+            at_work=shape.at_work,
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),
             frame_seconds=settings.frame_seconds,

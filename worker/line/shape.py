@@ -20,6 +20,9 @@ class LineShape:
     """Batches at once."""
     in_flight: int
     """Frames in memory."""
+    at_work: int
+    """Frames among them that may compute at once: the others wait for the disk, or for their
+    turn."""
 
 
 def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineShape:
@@ -28,7 +31,8 @@ def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineS
     batch = settings.batch or usual
     lanes = cores if device.type == "cpu" else 1
     in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
-    return LineShape(batch, lanes, in_flight)
+    at_work = cores if device.type == "cpu" else in_flight
+    return LineShape(batch, lanes, in_flight, at_work)
 
 
 def share_cores(device: torch.device) -> None:

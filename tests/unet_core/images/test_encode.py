@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from unet_core import images
 
 RNG = np.random.default_rng(3)
+EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
 
 
 def opened(data: bytes) -> Image.Image:
@@ -45,6 +47,26 @@ def test_jpeg_subsampling_and_quality_are_obeyed() -> None:
     assert opened(half).layer[0][1:3] == (2, 2) and opened(full).layer[0][1:3] == (1, 1)
     assert len(half) < len(full)
     assert len(images.encode_jpeg(pixels, quality=50)) < len(half)
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+def test_jpeg_is_what_pillow_writes(subsampling: Literal["4:2:0", "4:4:4"]) -> None:
+    pixels = RNG.integers(0, 256, (67, 101, 3), dtype=np.uint8)
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(
+        file, "JPEG", quality=92, subsampling=subsampling, icc_profile=icc, exif=EXIF
+    )
+    written = images.encode_jpeg(pixels, subsampling=subsampling, icc=icc, exif=EXIF)
+    assert np.array_equal(np.asarray(opened(written)), np.asarray(opened(file.getvalue())))
+    assert opened(written).info == opened(file.getvalue()).info
+
+
+@pytest.mark.parametrize("length", [1, 65_519, 65_520, 700_000])
+def test_a_profile_of_any_length_goes_along_in_a_jpeg(length: int) -> None:
+    icc = RNG.bytes(length)
+    found = opened(images.encode_jpeg(np.zeros((16, 16, 3), np.uint8), icc=icc, exif=EXIF))
+    assert (found.info["icc_profile"], found.info["exif"]) == (icc, EXIF)
 
 
 def test_exif_that_jpeg_cannot_hold_is_left_out() -> None:

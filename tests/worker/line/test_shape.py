@@ -12,18 +12,18 @@ from worker.settings import Settings
 @pytest.mark.parametrize(
     ("device", "cores", "shape"),
     [
-        ("cpu", 2, (1, 2, 6)),
-        ("cpu", 32, (1, 32, 38)),
-        ("cuda", 16, (16, 1, 37)),
-        ("mps", 8, (4, 1, 13)),
+        ("cpu", 2, (1, 2, 6, 2)),
+        ("cpu", 32, (1, 32, 38, 32)),
+        ("cuda", 16, (16, 1, 37, 37)),
+        ("mps", 8, (4, 1, 13, 13)),
     ],
 )
 def test_a_processor_works_on_a_picture_a_core_and_a_gpu_on_one_large_batch(
-    device: str, cores: int, shape: tuple[int, int, int]
+    device: str, cores: int, shape: tuple[int, ...]
 ) -> None:
     found = line_shape(Settings(), torch.device(device), cores=cores)
 
-    assert (found.batch, found.lanes, found.in_flight) == shape
+    assert (found.batch, found.lanes, found.in_flight, found.at_work) == shape
 
 
 def test_the_studio_may_say_otherwise() -> None:
