@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -152,6 +151,8 @@ def follow(
 ) -> None:
     """Shows the status anew until Ctrl-C: on a terminal in place and without the shoots that are
     complete, else one after the other; as JSON, an object a line."""
+    from rich.live import Live
+
     inbox = inbox_now(settings)
     in_place = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False) if in_place else None

@@ -2,7 +2,7 @@
 
 No timer is needed to fill a batch: while the device works on one, the next collects. A GPU has one
 lane and large batches. A processor gains nothing from batches and loses by sharing one picture
-among its cores: there each core has a lane, and works on its own picture.
+among its cores: there each frame goes through the network in the thread that it is in already.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Batcher:
     """Threads that feed the device; :meth:`submit` may be called from any thread."""
 
     def __init__(self, *, size: int, lanes: int = 1) -> None:
-        """At most ``size`` pictures in a batch; ``lanes`` batches at once."""
+        """At most ``size`` pictures in a batch; ``lanes`` batches at once. Without lanes each
+        picture goes through alone, in the thread that brings it."""
         self.size = size
         self.sizes: Counter[int] = Counter()
         """How many batches of each size went through."""
@@ -75,8 +76,12 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            self._waiting.append(waiting)
-            self._changed.notify()
+            if self._lanes:
+                self._waiting.append(waiting)
+                self._changed.notify()
+                return waiting.result
+            self.sizes[1] += 1
+        self._serve([waiting], next(self._numbers))
         return waiting.result
 
     def close(self) -> None:

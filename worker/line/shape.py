@@ -17,7 +17,7 @@ class LineShape:
     batch: int
     """Pictures that go through the network together, at most."""
     lanes: int
-    """Batches at once."""
+    """Batches at once; none: every frame goes through the network in its own thread."""
     in_flight: int
     """Frames in memory."""
     at_work: int
@@ -31,8 +31,9 @@ def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineS
     batch = settings.batch or usual
     lanes = cores if device.type == "cpu" else 1
     in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
-    at_work = cores if device.type == "cpu" else in_flight
-    return LineShape(batch, lanes, in_flight, at_work)
+    if device.type == "cpu" and batch == 1:
+        return LineShape(batch, 0, in_flight, at_work=cores)
+    return LineShape(batch, lanes, in_flight, at_work=in_flight)
 
 
 def share_cores(device: torch.device) -> None:

@@ -156,3 +156,16 @@ def test_every_lane_has_a_batch_in_work_and_close_ends_them_all() -> None:
     assert len({future.result().batch.number for future in futures}) == 5
     batcher.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane-")]
+
+
+def test_without_lanes_a_picture_goes_through_in_the_thread_that_brings_it() -> None:
+    batcher, network = Batcher(size=1, lanes=0), GatedNetwork()
+    before = threading.active_count()
+    futures = [batcher.submit(network, picture(value), job="car") for value in (1, 13, 2)]
+
+    assert all(future.done() for future in futures)
+    assert [int(futures[n].result().mask[0, 0]) for n in (0, 2)] == [1, 2]
+    assert isinstance(futures[1].exception(), RuntimeError)
+    assert batcher.sizes == {1: 3}
+    assert threading.active_count() == before
+    batcher.close()

@@ -13,6 +13,7 @@ from worker.corrections.desk import Desk
 from worker.errors import ModelError
 from worker.finish.plates import Plates
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
+from worker.line import frame as frame_module
 from worker.line.batcher import Batcher
 from worker.line.dress import Look
 from worker.line.frame import Order, make_frame
@@ -63,6 +64,33 @@ def test_a_row_tells_all_about_its_frame_and_lies_in_staging(order: Order) -> No
     assert list(row.seconds) == stages
     assert min(row.seconds.values()) >= 0
     assert Staging(order.staging._places, "car").rows() == {row.source.source(): row}
+
+
+class Cores:
+    """Notes what goes on while it is held."""
+
+    def __init__(self) -> None:
+        self.held, self.entered = False, 0
+
+    def __enter__(self) -> None:
+        self.held, self.entered = True, self.entered + 1
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
+def test_a_frame_computes_with_a_core_held_and_gives_it_back_before_it_writes(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores, held = Cores(), []
+    decode, write = frame_module.decode, order.staging.write
+    monkeypatch.setattr(
+        frame_module, "decode", lambda *a, **k: held.append(cores.held) or decode(*a, **k)
+    )
+    monkeypatch.setattr(order.staging, "write", lambda *a: held.append(cores.held) or write(*a))
+    row = made(order, photo_bytes(1), cores=cores)
+    assert (row.error, cores.entered) == (None, 1)
+    assert held == [True, False, False]  # the photo is read; mask and picture are written
 
 
 def test_all_outputs_have_the_photos_full_size(order: Order) -> None:

@@ -12,8 +12,8 @@ from worker.settings import Settings
 @pytest.mark.parametrize(
     ("device", "cores", "shape"),
     [
-        ("cpu", 2, (1, 2, 6, 2)),
-        ("cpu", 32, (1, 32, 38, 32)),
+        ("cpu", 2, (1, 0, 6, 2)),
+        ("cpu", 32, (1, 0, 38, 32)),
         ("cuda", 16, (16, 1, 37, 37)),
         ("mps", 8, (4, 1, 13, 13)),
     ],
