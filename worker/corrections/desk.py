@@ -113,7 +113,7 @@ class Desk:
     def _take_up(
         self, frame: str, angle: int, photo: Photo, path: Path, file: Source, drawn: Pixels
     ) -> Corrected:
-        data, correction = path.read_bytes(), (self.folder / file.path).read_bytes()
+        data, correction = _bytes_of(path), self._bytes_of(file)
         if sha256(data) != photo.sha256:
             raise FolderError(f"{path} changed while it was read", cure="It is tried again")
         record = SourceRecord(
@@ -139,7 +139,7 @@ class Desk:
     def _read(self, file: Source, photo_sha256: str, size: tuple[int, int]) -> Pixels:
         path = self.folder / file.path
         drawn = read_correction(path, self._known(file, photo_sha256, size))
-        earlier = self._shelf.drawn_for(sha256(path.read_bytes()))
+        earlier = self._shelf.drawn_for(sha256(self._bytes_of(file)))
         if earlier and all(entry.photo_sha256 != photo_sha256 for entry in earlier):
             raise CorrectionError(
                 f"{path.name} was drawn for another photo, {earlier[-1].shoot}/{earlier[-1].frame} "
@@ -147,6 +147,15 @@ class Desk:
                 cure="Draw it on today's photo, or take it away",
             )
         return drawn
+
+    def _bytes_of(self, file: Source) -> bytes:
+        try:
+            return (self.folder / file.path).read_bytes()
+        except OSError as error:
+            raise CorrectionError(
+                f"{self.folder / file.path} cannot be read ({error.strerror})",
+                cure="Save it again, or look at its rights",
+            ) from error
 
     def _known(self, file: Source, photo_sha256: str, size: tuple[int, int]) -> Known:
         name = frame_of(file)
@@ -170,6 +179,16 @@ def unanswered(files: Mapping[str, Source], edition: Edition | None) -> dict[str
     rows = edition.manifest.frames if edition else []
     answered = {row.name: row.correction.source() for row in rows if row.correction}
     return {name: file for name, file in files.items() if answered.get(name) != file}
+
+
+def _bytes_of(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise FolderError(
+            f"the photo {photo} cannot be read any more ({error.strerror})",
+            cure="Look at the inbox; the shoot is tried again by itself",
+        ) from error
 
 
 def fitted(mask: Pixels, pixels: Pixels) -> Pixels:
