@@ -94,6 +94,8 @@ class FrameRow(_Record):
     """The Dice that the network itself expects of its mask, in [0, 1]."""
     edge_certainty: float | None = None
     """How sure the network was along the mask's edge, in [0, 1]."""
+    booth: str | None = None
+    """What the photo shows of the booth around the car; see ``worker.booth.view``."""
     flags: list[Flag] = []
     masked_by: Literal["network", "stored"] = "network"
     """``stored``: the pictures were made anew from a mask that was there already."""
