@@ -42,6 +42,7 @@ from unet_core.trial import times_as_long, try_both
 from worker.corrections.shelf import FOLDER, Shelf
 from worker.errors import ModelError
 from worker.material import (
+    GOLDEN,
     NightOptions,
     frozen_holdout,
     kept_out_by_studio,
@@ -53,8 +54,6 @@ from worker.material import (
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
-
-GOLDEN = Path(__file__).parent / "finish" / "tryout_photo"
 
 
 @dataclass(frozen=True)
@@ -176,12 +175,11 @@ def _measure(
     champion, candidate = (Segmenter.load(version, device) for version in versions)
     pairs = labelled(shelf, shelf.entries())
     measured = {pair.image for pair in holdout}
-    golden = Pair(GOLDEN / "car.jpg", GOLDEN / "mask.png", "golden", rendered=True)
     frames: list[tuple[Compared, Pair]] = []
     for kind, some in (
         ("holdout", holdout),
         ("correction", [pair for pair in pairs if pair.image not in measured]),
-        ("golden", [golden]),
+        ("golden", [GOLDEN]),
     ):
         found = try_both(champion, candidate, some, kind=kind, on_pair=pause)  # type: ignore[arg-type]
         frames += zip(found, some, strict=True)

@@ -85,11 +85,10 @@ class Ground:
         across = self._columns + width * (right + larger * self._x - turned * self._y)
         along = self._rows + width * (down + larger * self._y + turned * self._x)
         moved = cv2.remap(values, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        moved = np.asarray(moved, np.float32)
         height = np.float32(values.shape[0])
         outside = (across < 0) | (across > width - 1) | (along < 0) | (along > height - 1)
         moved[outside] = np.nan
-        return moved
+        return np.asarray(moved, np.float32)
 
 
 def _least(terms: Floats, off: Floats) -> NDArray[np.float64]:
@@ -98,12 +97,12 @@ def _least(terms: Floats, off: Floats) -> NDArray[np.float64]:
     if not len(off):
         return np.zeros(terms.shape[1])
     weights = np.ones_like(off)
-    found = np.zeros(terms.shape[1])
+    found = np.zeros(terms.shape[1], np.float64)
     for _ in range(_REWEIGHTS + 1):
         weighted = terms * weights[:, None]
         square = (weighted.T @ terms).astype(np.float64)
         square += _PRIOR * np.eye(len(square))
-        found = np.linalg.solve(square, weighted.T @ off)
+        found = np.asarray(np.linalg.solve(square, weighted.T @ off), np.float64)
         rest = off - terms @ found
         width = 3 * float(np.median(np.abs(rest))) + 1e-4
         weights = (1 / (1 + np.square(rest / width))).astype(np.float32)
