@@ -16,7 +16,7 @@ from rich.text import Text
 
 from worker.booth.history import BoothHistory
 from worker.corrections.drops import look as look_for_masks
-from worker.errors import BrokerError
+from worker.errors import BrokerError, FolderError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest, look
@@ -93,8 +93,14 @@ def gather(
         crew, missing = workers(redis), missing_workers(redis)
         queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    changes = [finding.sentence for finding in booth.look().findings]
-    return Status(shoots, view.problems, crew, broker, missing, queued, changes)
+    return Status(shoots, view.problems, crew, broker, missing, queued, _changes(booth))
+
+
+def _changes(booth: BoothHistory) -> list[str]:
+    try:
+        return [finding.sentence for finding in booth.look().findings]
+    except FolderError as error:
+        return [str(error)]
 
 
 def inbox_now(settings: Settings) -> Inbox:

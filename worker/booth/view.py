@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 SIDE = 48
 """Cells along the longer side: a camera that moved by a hundredth of it has moved half a cell."""
-SAMPLES = 8
+SAMPLES = 6
 """Pixels, across and down, that a cell is the mean of: enough to average grain away."""
 DARKEST = 4
 """8-bit steps below which a cell's brightness tells nothing. Darker than that, it is 0: hidden."""
