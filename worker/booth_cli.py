@@ -20,7 +20,7 @@ def booth(
 ) -> None:
     """Camera, lamps, white balance, dirt: is the booth as it was (exit code 1: it is not)?"""
     settings = read_settings()
-    history = BoothHistory(settings.outbox, settings.state)
+    history = BoothHistory(settings.outbox)
     accepted = history.accept() if accept else None
     health = history.look()
     if as_json:

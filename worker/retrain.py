@@ -206,7 +206,7 @@ def _measure(
 def _booth(settings: Settings) -> BoothHealth:
     """How the booth is; an outbox that cannot be read ends no night."""
     try:
-        return BoothHistory(settings.outbox, settings.state).look()
+        return BoothHistory(settings.outbox).look()
     except FolderError as error:
         log.warning("nothing is known of the booth: %s", error)
         return BoothHealth(0)

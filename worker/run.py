@@ -75,7 +75,7 @@ def observed(settings: Settings) -> list[Path]:
 
 def make_metrics(settings: Settings, broker_url: str) -> WatcherMetrics:
     """The figures of a watcher on the settings' folders."""
-    booth = BoothHistory(settings.outbox, settings.state)
+    booth = BoothHistory(settings.outbox)
     return WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url), booth)
 
 

@@ -79,7 +79,7 @@ def gather(
     """Reads inbox, outbox and, where it runs, Redis. Whoever looks again and again passes the
     same ``inbox`` and ``booth``, which remember what they have read."""
     inbox = inbox or inbox_now(settings)
-    booth = booth or BoothHistory(settings.outbox, settings.state)
+    booth = booth or BoothHistory(settings.outbox)
     view = inbox.view(time.monotonic())
     url = settings.broker_url or EmbeddedRedis(settings.state).url
     try:
@@ -166,7 +166,7 @@ def follow(
 ) -> None:
     """Shows the status anew until Ctrl-C: on a terminal in place and without the shoots that are
     complete, else one after the other; as JSON, an object a line."""
-    inbox, booth = inbox_now(settings), BoothHistory(settings.outbox, settings.state)
+    inbox, booth = inbox_now(settings), BoothHistory(settings.outbox)
     in_place = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False) if in_place else None
     with contextlib.suppress(KeyboardInterrupt), live or contextlib.nullcontext():

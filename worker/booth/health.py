@@ -73,14 +73,14 @@ def _measure(view: ShootView, usual: Floats, ground: Ground) -> _Measured:
     place = ground.displacement(view.logs.mean(axis=2))
     off = ground.aligned(view.logs, place) - usual
     grey = off.mean(axis=2)
-    light = float(np.nanmedian(grey))
+    light = float(median(grey.ravel()))
     red, green, blue = (off[..., channel] for channel in range(3))
     grey[ground.edges] = np.nan
     return _Measured(
         place,
         light,
-        float(np.nanmedian(red - green)),
-        float(np.nanmedian(blue - green)),
+        float(median((red - green).ravel())),
+        float(median((blue - green).ravel())),
         grey - np.float32(light),
     )
 
@@ -97,17 +97,18 @@ def _camera(
         return
     right, down, larger, turned = off
     words = [
-        f"{abs(right) * width_px:.0f} px {'right' if right > 0 else 'left'}" if count[0] else "",
-        f"{abs(down) * width_px:.0f} px {'down' if down > 0 else 'up'}" if count[1] else "",
-        f"{abs(larger) / _RADIUS:.1%} {'larger' if larger > 0 else 'smaller'}" if count[2] else "",
-        f"turned by {abs(np.degrees(turned) / _RADIUS):.1f}°" if count[3] else "",
+        f"{abs(right) * width_px:.0f} px to the {'right' if right > 0 else 'left'}",
+        f"{abs(down) * width_px:.0f} px {'lower' if down > 0 else 'higher'}",
+        f"{abs(larger) / _RADIUS:.1%} {'larger' if larger > 0 else 'smaller'}",
+        f"turned by {abs(np.degrees(turned) / _RADIUS):.1f}°",
     ]
+    told = ", ".join(word for word, lasted in zip(words, count, strict=True) if lasted)
     since = names[-int(count.max())]
     yield Finding(
         "camera-moved",
         round(float(np.hypot(right, down) + np.hypot(larger, turned)), 4),
-        f"The camera moved: the booth's picture lies {', '.join(filter(None, words))} of where it "
-        f"lay, since {since}. See that tripod and zoom are fixed",
+        f"The camera moved: what it sees of the booth is {told} since {since}. See that tripod and "
+        "zoom are fixed",
         since,
     )
 

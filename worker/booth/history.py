@@ -26,7 +26,8 @@ NEWEST, SAMPLED, OF = 8, 20, 200
 """Shoots of which every one counts, and how many are taken of how many before them."""
 NEEDED = LATEST + PAST
 """Shoots without which nothing is said."""
-ACCEPTED = "booth.json"
+ACCEPTED = ".booth.json"
+"""In the outbox, which all machines of a studio share."""
 
 
 class Acceptance(BaseModel):
@@ -53,9 +54,8 @@ class BoothHistory:
     """The booth by the shoots in one outbox. Whoever looks again and again keeps it: it remembers
     what it has read."""
 
-    def __init__(self, outbox: Path, state: Path) -> None:
-        """``state`` is the folder in which :meth:`accept` leaves its word."""
-        self._outbox, self._word = outbox, state / ACCEPTED
+    def __init__(self, outbox: Path) -> None:
+        self._outbox, self._word = outbox, outbox / ACCEPTED
         self._views: dict[tuple[Path, int], ShootView | None] = {}
         self._judged: tuple[tuple[object, ...], BoothHealth] | None = None
 
@@ -86,7 +86,6 @@ class BoothHistory:
         first = next((view for view in views if view.shoot in found), views[-1])
         said = Acceptance(since=first.shoot, since_ns=first.taken_ns)
         try:
-            self._word.parent.mkdir(parents=True, exist_ok=True)
             write_file(self._word, said.model_dump_json(indent=1).encode())
         except OSError as error:
             raise FolderError(

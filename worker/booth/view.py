@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.outbox.manifest import FrameRow, Manifest
+from worker.outbox.manifest import Manifest
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -92,10 +92,12 @@ def shoot_view(manifest: Manifest) -> ShootView | None:
     middle = median(logs)
     grey = logs.mean(axis=3)
     spread = median(np.abs(grey - middle.mean(axis=2)))
-    if not np.nanmedian(spread) <= STANDS:  # NaN is none either
+    if not median(spread.ravel()) <= STANDS:  # NaN is none either
         return None
     middle[np.isfinite(grey).mean(axis=0) < 0.25] = np.nan
-    return ShootView(manifest.shoot, _taken(kept[0][0], rows), middle, kept[0][0].width or 1)
+    return ShootView(
+        manifest.shoot, max(row.source.mtime_ns for row in rows), middle, kept[0][0].width or 1
+    )
 
 
 def _logs(views: Sequence[Pixels]) -> Floats:
@@ -112,7 +114,3 @@ def median(values: Floats) -> Floats:
     middle = [np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(values) - 1)]
     low, high = (np.take_along_axis(ordered, place[None], axis=0)[0] for place in middle)
     return np.asarray((low + high) / 2, np.float32)
-
-
-def _taken(first: FrameRow, rows: Sequence[FrameRow]) -> int:
-    return max((row.source.mtime_ns for row in rows), default=first.source.mtime_ns)

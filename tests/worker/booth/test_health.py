@@ -54,12 +54,12 @@ def test_a_camera_that_moved_by_a_hundredth_of_the_picture_is_told_with_its_way(
     found = only(judge([*past, *views(15, 17, moved=shifted(right=0.01))]))
     assert found.kind == "camera-moved"
     assert found.value == pytest.approx(0.01, abs=0.003)
-    assert "3 px right" in found.sentence and "since car-015" in found.sentence
+    assert "3 px to the right since car-015" in found.sentence
 
 
 def test_a_camera_that_was_lowered_or_zoomed_is_told(past: list) -> None:
     lowered = only(judge([*past, *views(15, 17, moved=shifted(down=-0.01))]))
-    assert lowered.kind == "camera-moved" and "3 px up" in lowered.sentence
+    assert lowered.kind == "camera-moved" and "3 px higher" in lowered.sentence
     zoomed = only(judge([*past, *views(15, 17, moved=shifted(larger=1.03))]))
     assert zoomed.kind == "camera-moved" and "larger" in zoomed.sentence
 

@@ -28,7 +28,7 @@ def outbox(no_settings: Path) -> Path:
 
 @pytest.fixture
 def history(outbox: Path) -> BoothHistory:
-    return BoothHistory(outbox, outbox.parent / ".cyclorama")
+    return BoothHistory(outbox)
 
 
 def drift(outbox: Path) -> None:
@@ -103,4 +103,4 @@ def test_the_command_says_what_changed_and_takes_an_answer(outbox: Path) -> None
 
 
 def test_an_empty_outbox_tells_nothing(tmp_path: Path) -> None:
-    assert BoothHistory(tmp_path / "none", tmp_path).look().shoots == 0
+    assert BoothHistory(tmp_path / "none").look().shoots == 0

@@ -18,16 +18,14 @@ from worker.queue.leases import Leases
 from worker.queue.roster import WorkerBeat, beat
 
 
-def booth_of(places: Places) -> BoothHistory:
-    return BoothHistory(places.outbox, places.outbox.parent / "state")
-
-
 class Studio:
     """A watcher whose clock the test turns."""
 
     def __init__(self, places: Places, redis: Redis, presets: Path) -> None:
         self.places, self.clock = places, 1000.0
-        self.metrics = WatcherMetrics(places, redis, booth_of(places), lambda: self.clock)
+        self.metrics = WatcherMetrics(
+            places, redis, BoothHistory(places.outbox), lambda: self.clock
+        )
         inbox = Inbox(places, preset="studio-grey", presets=presets, rules=Rules(0, 0))
         watcher = Watcher(inbox, Leases(redis, seconds=5), ListQueue(), max_attempts=5)
         self.tick = self.metrics.around(lambda: watcher.tick(self.clock, self.clock))
@@ -81,7 +79,7 @@ def test_queue_and_workers_are_read_when_asked(studio: Studio, redis: Redis) -> 
 
 def test_without_redis_the_queue_is_unknown_and_the_rest_is_told(places: Places) -> None:
     away = Redis(host="127.0.0.1", port=1)
-    metrics = WatcherMetrics(places, away, booth_of(places))
+    metrics = WatcherMetrics(places, away, BoothHistory(places.outbox))
     assert metrics.registry.get_sample_value("cyclorama_redis_up") == 0
     assert metrics.registry.get_sample_value("cyclorama_queue_shoots") is None
     assert metrics.registry.get_sample_value("cyclorama_problems") == 0
@@ -108,7 +106,7 @@ def test_a_watcher_that_no_longer_looks_is_not_well(studio: Studio) -> None:
 
 def test_a_look_that_fails_is_still_a_look(places: Places, redis: Redis) -> None:
     clock = [0.0]
-    metrics = WatcherMetrics(places, redis, booth_of(places), lambda: clock[0])
+    metrics = WatcherMetrics(places, redis, BoothHistory(places.outbox), lambda: clock[0])
 
     def fails() -> View:
         raise OSError("the share is away")
