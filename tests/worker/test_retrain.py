@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from tests.parts import manifest_with, row_of, shoot_in
+from tests.worker.booth.days import manifest, publish, redder
 from tests.worker.night import shelve, strange, train_champion, write_base
 from unet_core.checkpoint import load_checkpoint, read_card
 from unet_core.evaluation import cut_out
@@ -274,3 +275,12 @@ def _is_held(lock: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def test_a_night_with_nothing_to_learn_still_tells_what_changed_in_the_booth(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(settings.outbox, [manifest(number) for number in range(1, 15)], first=1)
+    publish(settings.outbox, [manifest(number, redder) for number in range(15, 18)], first=15)
+    assert retrain(settings, TINY).outcome == "skipped"
+    assert "booth: The booth has 5% more red beside green since car-015" in caplog.text

@@ -87,6 +87,11 @@ def test_status_tells_it_and_needs_a_person(outbox: Path) -> None:
     assert "5% more red" in status.booth[0] and status.needs_a_person
 
 
+def test_status_tells_the_rest_where_the_outbox_cannot_be_read(outbox: Path) -> None:
+    settings = Settings(outbox=outbox / "car-001" / MANIFEST)
+    assert "cannot be read (Not a directory)" in gather(settings).booth[0]
+
+
 def test_the_command_says_what_changed_and_takes_an_answer(outbox: Path) -> None:
     def booth(*arguments: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["booth", *arguments], catch_exceptions=False)
