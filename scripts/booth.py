@@ -69,16 +69,14 @@ def main() -> int:
         console.print(f"{options.data}: {len(views)} shoots, {len(group)} of them alike: too few")
         return 2
     rng = np.random.default_rng(0)
-    rows = {
-        f"as they are, {length} of {len(views)} in any order": drawn(
-            options.draws, lambda n=length: [views[car] for car in rng.permutation(list(views))[:n]]
-        )
-        for length in (PAST + LATEST, min(LONGEST, len(views)))
-    }
-    for name, alteration in {"as they are": lambda photo: photo, **ALTERATIONS}.items():
+    rows = {}
+    for length in (PAST + LATEST, min(LONGEST, len(views))):
+        window = partial(any_window, views, length, rng)
+        rows[f"as they are, {length} of {len(views)} in any order"] = drawn(options.draws, window)
+    for name, alteration in ALTERATIONS.items():
         other = {car: view_of(car, turns[car], alteration) for car in group[:ALTERED]}
-        window = partial(altered_window, views, other, group, rng)
-        rows[f"{name}, {len(group)} alike"] = drawn(options.draws, window)
+        altered = partial(altered_window, views, other, group, rng)
+        rows[f"{name}, {len(group)} alike"] = drawn(options.draws, altered)
     report(rows, as_json=options.json)
     return 0
 
@@ -125,18 +123,17 @@ def view_of(
                 width=mask.shape[1],
             )
         )
-    nothing = {"preset": PresetRecord(name="", digest=""), "program": "", "started": ""}
-    checkpoint = CheckpointRecord(version="", sha256="")
-    return shoot_view(
-        Manifest(
-            shoot=car,
-            status="complete",
-            checkpoint=checkpoint,
-            finished="",
-            frames=rows,
-            **nothing,
-        )
+    manifest = Manifest(
+        shoot=car,
+        status="complete",
+        preset=PresetRecord(name="", digest=""),
+        checkpoint=CheckpointRecord(version="", sha256=""),
+        program="",
+        started="",
+        finished="",
+        frames=rows,
     )
+    return shoot_view(manifest)
 
 
 def alike(views: dict[str, ShootView]) -> list[str]:
@@ -149,6 +146,13 @@ def alike(views: dict[str, ShootView]) -> list[str]:
         near = sorted(far, key=lambda car: far[car])
         groups.append([car for car in near if far[car] < ALIKE][:GROUP])
     return max(groups, key=len, default=[])
+
+
+def any_window(
+    views: dict[str, ShootView], length: int, rng: np.random.Generator
+) -> list[ShootView]:
+    """Shoots as they are, in an order of chance."""
+    return [views[str(car)] for car in rng.permutation(list(views))[:length]]
 
 
 def altered_window(
@@ -201,7 +205,8 @@ def relit(share: Callable[[Pixels], NDArray[np.float64]]) -> Alteration:
 
     def change(photo: Photo) -> Photo:
         light = (photo[0] / 255) ** GAMMA * share(photo[1])
-        return np.uint8(np.rint(255 * np.clip(light, 0, 1) ** (1 / GAMMA))), photo[1]
+        encoded = np.rint(255 * np.clip(light, 0, 1) ** (1 / GAMMA))
+        return np.asarray(encoded, np.uint8), photo[1]
 
     return change
 
@@ -220,6 +225,7 @@ def lamp(right: float, down: float) -> Alteration:
 
 
 ALTERATIONS: dict[str, Alteration] = {
+    "as they are": lambda photo: photo,
     "moved by 1 % of the width": moved(0.01),
     "moved by 1 % upwards": moved(0, -0.01),
     "zoomed by 3 %": moved(0, 0, 1.03),

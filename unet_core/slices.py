@@ -49,7 +49,9 @@ def glass_share(pixels: Picture, truth: Picture) -> float | None:
     """
     scale = min(1.0, _REDUCED_PX / truth.shape[1])
     pixels, truth = (
-        np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+        np.asarray(
+            cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        )
         for part in (pixels, truth)
     )
     car = binary(truth)
