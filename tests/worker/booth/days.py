@@ -4,7 +4,7 @@ booth. Real renders and the real view of them; only grain, light and framing are
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,19 +43,25 @@ def frames() -> list[tuple[Floats, Pixels]]:
     return found
 
 
-def manifest(number: int, change: Change | None = None, moved: Floats | None = None) -> Manifest:
-    """Shoot ``number``; ``moved`` is a (2, 3) transformation of its photos."""
+def photos(
+    number: int, change: Change | None = None, moved: Floats | None = None
+) -> Iterator[tuple[int, Pixels, Pixels]]:
+    """Angle, photo and mask of shoot ``number``; ``moved`` is a (2, 3) transformation of them."""
     rng = np.random.default_rng(number)
     gain, drift = rng.normal(1, 0.005), rng.normal(0, 0.0003 * WIDTH, 2)
     place = np.eye(2, 3) if moved is None else moved.copy()
     place[:, 2] += drift
-    rows = []
     for angle, (light, alpha) in zip(ANGLES, frames(), strict=True):
         framed = cv2.warpAffine(light * gain, place, SIZE, borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.warpAffine(alpha, place, SIZE)
         encoded = np.clip(framed if change is None else change(framed), 0, 1) ** (1 / GAMMA)
         noisy = 255 * encoded + rng.normal(0, 1.0, encoded.shape)
-        rows.append(row(number, angle, np.uint8(np.clip(np.rint(noisy), 0, 255)), np.asarray(mask)))
+        yield angle, np.uint8(np.clip(np.rint(noisy), 0, 255)), np.asarray(mask)
+
+
+def manifest(number: int, change: Change | None = None, moved: Floats | None = None) -> Manifest:
+    """Shoot ``number``, made from those photos."""
+    rows = [row(number, *photo) for photo in photos(number, change, moved)]
     return manifest_with(f"car-{number:03}", rows)
 
 
