@@ -31,6 +31,8 @@ BRIGHTER, _EVEN = 0.03, 0.006
 TINTED, _NEUTRAL = 0.012, 0.002
 DIMMED, _CALM = 0.04, 0.006
 STAINED, _CLEAN = 0.03, 0.005
+COMPARABLE = 0.02
+"""Parts of the width, a cell: a view that lies farther off is not compared cell by cell."""
 LAMP_CELLS, STAIN_CELLS = 0.02, 3
 """Part of the picture that a lamp lights, and cells that a stain covers, at least."""
 _WIDE, _AROUND = 7, 13
@@ -50,7 +52,8 @@ class _Measured:
     red: float
     blue: float
     local: Floats
-    """(h, w): how much brighter each cell is than the shoot as a whole, as a logarithm."""
+    """(h, w): how much brighter each cell is than the shoot as a whole, as a logarithm; NaN where
+    that cannot be told."""
 
 
 def judge(views: Sequence[ShootView]) -> list[Finding]:
@@ -75,7 +78,7 @@ def _measure(view: ShootView, usual: Floats, ground: Ground) -> _Measured:
     grey = off.mean(axis=2)
     light = float(median(grey.ravel()))
     red, green, blue = (off[..., channel] for channel in range(3))
-    grey[ground.edges] = np.nan
+    grey[ground.edges if _distance(place) < COMPARABLE else slice(None)] = np.nan
     return _Measured(
         place,
         light,
@@ -83,6 +86,12 @@ def _measure(view: ShootView, usual: Floats, ground: Ground) -> _Measured:
         float(median((blue - green).ravel())),
         grey - np.float32(light),
     )
+
+
+def _distance(place: Displacement) -> float:
+    """How far cells lie off, on average, in parts of the picture's width."""
+    off = np.hypot(place.right, place.down) + _RADIUS * np.hypot(place.larger, place.turned)
+    return float(off)
 
 
 def _camera(
@@ -106,7 +115,7 @@ def _camera(
     since = names[-int(count.max())]
     yield Finding(
         "camera-moved",
-        round(float(np.hypot(right, down) + np.hypot(larger, turned)), 4),
+        round(_distance(Displacement(right, down, larger / _RADIUS, turned / _RADIUS)), 4),
         f"The camera moved: what it sees of the booth is {told} since {since}. See that tripod and "
         "zoom are fixed",
         since,
