@@ -142,6 +142,12 @@ class Manifest(_Record):
         """The states of photos that this manifest answers for."""
         return {row.source.source() for row in self.frames}
 
+    def lean(self) -> Manifest:
+        """The same without the views of the booth, which are most of it: for whoever keeps the
+        manifests of thousands of shoots in memory."""
+        rows = [row.model_copy(update={"booth": None}) for row in self.frames]
+        return self.model_copy(update={"frames": rows})
+
     def failed(self) -> list[FrameRow]:
         """The frames without a picture."""
         return [row for row in self.frames if row.error]
