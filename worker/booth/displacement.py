@@ -22,7 +22,7 @@ _PRIOR = 0.25
 bare wall, which could lie anywhere, lies where it lay."""
 _ROUNDS, _REWEIGHTS = 4, 2
 _EDGE = 0.06
-"""A cell, as a logarithm."""
+"""Change of brightness from cell to cell, as a logarithm, from which a cell lies at an edge."""
 _FARTHEST = 0.2
 """Of the width: beyond that it is another picture, and the search is given up."""
 
@@ -56,7 +56,6 @@ class Ground:
         terms = [across, along, across * self._x + along * self._y]
         terms += [along * self._x - across * self._y]
         self._terms = np.stack(terms, axis=-1)
-
         self.edges = np.hypot(across, along) > _EDGE * width
         """(h, w): where brightness changes so much from cell to cell that what lies there tells of
         movement, and not of light."""
