@@ -53,8 +53,16 @@ def write_pictures(
     return rows
 
 
-def write_page(folder: Path, verdict: Verdict, *, title: str, pictures: Sequence[str]) -> Path:
-    """Writes ``report.html`` and says where it is."""
+def write_page(
+    folder: Path,
+    verdict: Verdict,
+    *,
+    title: str,
+    pictures: Sequence[str],
+    more: Sequence[str] = (),
+) -> Path:
+    """Writes ``report.html`` and says where it is; ``pictures`` and ``more``, which comes last, are
+    HTML."""
     word = "Promoted" if verdict.promote else "Refused"
     page = _PAGE.substitute(
         title=html.escape(title),
@@ -64,6 +72,7 @@ def write_page(folder: Path, verdict: Verdict, *, title: str, pictures: Sequence
         learned=_names("Right now", verdict.learned),
         not_learned=_names("Not learned yet", verdict.not_learned),
         pictures="\n".join(pictures),
+        more="\n".join(more),
     )
     path = folder / PAGE
     path.write_text(page, encoding="utf-8", errors="replace")
@@ -135,6 +144,8 @@ td:first-child, th:first-child { text-align: left }
 .bar i { position: absolute; height: 100% }
 .up { background: #3278ff } .down { background: #eb2828 }
 .row { display: flex; gap: 8px; overflow-x: auto }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 8px }
+.sheet figure { margin: 0 } .sheet img { width: 100% }
 </style>
 <h1>$title</h1>
 <p><b>$verdict</b></p>
@@ -149,5 +160,6 @@ $not_learned
 <p>Champion, then candidate: whole, and the worst spot pixel by pixel. Red was taken for car and is
 not, blue is car that was missed.</p>
 $pictures
+$more
 </html>
 """)

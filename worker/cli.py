@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from worker.booth_cli import booth
 from worker.corrections_cli import corrections
 from worker.errors import CycloramaError, FolderError, SettingsError, ShootError
 from worker.logs import configure_logging
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.command()(presets)
 app.command()(corrections)
+app.command()(booth)
 out, err = Console(), Console(stderr=True)
 
 Inbox = Annotated[Path | None, typer.Option(help="Folder that is watched.")]

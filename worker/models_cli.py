@@ -38,6 +38,16 @@ def list_(as_json: Json = False) -> None:
     _show(rows, "\n".join(lines), as_json=as_json)
 
 
+@models_app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """All that is known of a checkpoint: card, figures, history, what it made, golden image."""
+    from worker.dossier import dossier, lines
+    from worker.settings import read_settings
+
+    found = dossier(read_settings(), name)
+    _show(found, "\n".join(lines(found)), as_json=as_json)
+
+
 @models_app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="A .pth state dict, or a checkpoint's folder.")],

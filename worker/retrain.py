@@ -15,14 +15,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from unet_core.checkpoint import CheckpointError, read_card
 from unet_core.data import DataError, Pair
+from unet_core.differences import compare_on, section
 from unet_core.gate import Compared, Verdict, judge
 from unet_core.gate_page import REPORT, for_programs, write_page, write_pictures, write_report
 from unet_core.retraining import (
@@ -39,9 +41,13 @@ from unet_core.segment import DeviceError, Segmenter, choose_device
 from unet_core.store import ModelStore, Version
 from unet_core.training import TrainingError
 from unet_core.trial import times_as_long, try_both
+from worker.booth.history import BoothHealth, BoothHistory
+from worker.booth.section import booth_section
 from worker.corrections.shelf import FOLDER, Shelf
-from worker.errors import ModelError
+from worker.errors import FolderError, ModelError
+from worker.last_week import sampled_photos
 from worker.material import (
+    GOLDEN,
     NightOptions,
     frozen_holdout,
     kept_out_by_studio,
@@ -53,8 +59,6 @@ from worker.material import (
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
-
-GOLDEN = Path(__file__).parent / "finish" / "tryout_photo"
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ def retrain(
     with _alone(settings.model_store) as alone:
         if not alone:
             return Night("busy", "another retraining is at work on this model store")
+        for finding in _booth(settings).findings:  # also in a night that has nothing to learn
+            log.warning("booth: %s", finding.sentence)
         try:
             device = choose_device(settings.device)
             return _night(settings, options, store, device, pause, now)
@@ -148,8 +154,7 @@ def _go_on(
             f"{folder} cannot be written ({error.strerror}); {parent.name} stays the champion",
             cure="Make room; the next start goes on where this one was",
         ) from error
-    shelf = Shelf(settings.corrections_folder / FOLDER)
-    verdict = _measure(folder, (parent, candidate), holdout, shelf, device, pause)
+    verdict, beside = _measure(folder, (parent, candidate), holdout, settings, device, pause)
     if verdict.promote:
         _promote(store, candidate, plan, verdict)
     outcome = "promoted" if verdict.promote else "refused"
@@ -159,6 +164,7 @@ def _go_on(
         "champion": plan.parent,
         "corrections": plan.corrections,
         "verdict": for_programs(verdict),
+        **beside,
     }
     write_report(folder, outcome, facts)
     (folder / "state.pt").unlink(missing_ok=True)
@@ -169,27 +175,41 @@ def _measure(
     folder: Path,
     versions: tuple[Version, Version],
     holdout: list[Pair],
-    shelf: Shelf,
+    settings: Settings,
     device: torch.device,
     pause: Callable[[], None],
-) -> Verdict:
+) -> tuple[Verdict, dict[str, Any]]:
+    """The verdict, and what the report tells beside it."""
     champion, candidate = (Segmenter.load(version, device) for version in versions)
+    shelf = Shelf(settings.corrections_folder / FOLDER)
     pairs = labelled(shelf, shelf.entries())
     measured = {pair.image for pair in holdout}
-    golden = Pair(GOLDEN / "car.jpg", GOLDEN / "mask.png", "golden", rendered=True)
     frames: list[tuple[Compared, Pair]] = []
     for kind, some in (
         ("holdout", holdout),
         ("correction", [pair for pair in pairs if pair.image not in measured]),
-        ("golden", [golden]),
+        ("golden", [GOLDEN]),
     ):
         found = try_both(champion, candidate, some, kind=kind, on_pair=pause)  # type: ignore[arg-type]
         frames += zip(found, some, strict=True)
     verdict = judge([c for c, _ in frames], times_as_long=times_as_long(champion, candidate))
     pictures = write_pictures(folder, champion, candidate, frames)
     title = f"{versions[1].name} beside {versions[0].name}"
-    write_page(folder, verdict, title=title, pictures=pictures)
-    return verdict
+    photos = sampled_photos(settings, champion, time.time(), pause=pause)
+    week = compare_on(champion, candidate, photos, folder)
+    booth = _booth(settings)
+    more = [booth_section(booth), section(week, title="Last week's shoots")]
+    write_page(folder, verdict, title=title, pictures=pictures, more=more)
+    return verdict, {"last_week": asdict(week), "booth": asdict(booth)}
+
+
+def _booth(settings: Settings) -> BoothHealth:
+    """How the booth is; an outbox that cannot be read ends no night."""
+    try:
+        return BoothHistory(settings.outbox).look()
+    except FolderError as error:
+        log.warning("nothing is known of the booth: %s", error)
+        return BoothHealth(0)
 
 
 def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict) -> None:

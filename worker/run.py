@@ -20,6 +20,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from worker.booth.history import BoothHistory
 from worker.corrections.drops import prepare_folder
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
@@ -75,7 +76,8 @@ def observed(settings: Settings) -> list[Path]:
 
 def make_metrics(settings: Settings, broker_url: str) -> WatcherMetrics:
     """The figures of a watcher on the settings' folders."""
-    return WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url))
+    booth = BoothHistory(settings.outbox)
+    return WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url), booth)
 
 
 def serve_metrics(settings: Settings, metrics: WatcherMetrics) -> AbstractContextManager[None]:

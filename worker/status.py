@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from worker.booth.history import BoothHistory
 from worker.corrections.drops import look as look_for_masks
-from worker.errors import BrokerError
+from worker.errors import BrokerError, FolderError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox
 from worker.intake.plan import Decision, Rules, Stage
@@ -53,12 +54,15 @@ class Status:
     """Workers that went without a word, and for how many seconds they are silent."""
     queued: int = 0
     """Shoots in the queue that no worker has taken yet."""
+    booth: list[str] = field(default_factory=list)
+    """What changed in the booth, a sentence each."""
 
     @property
     def needs_a_person(self) -> bool:
         """Whether anything failed or cannot be taken up."""
         return (
             bool(self.problems)
+            or bool(self.booth)
             or any(s.state in ("failed", "incomplete", "held") for s in self.shoots)
             or any(sign.trouble for sign in self.workers)
         )
@@ -68,10 +72,13 @@ class Status:
         return asdict(self)
 
 
-def gather(settings: Settings, inbox: Inbox | None = None) -> Status:
+def gather(
+    settings: Settings, inbox: Inbox | None = None, booth: BoothHistory | None = None
+) -> Status:
     """Reads inbox, outbox and, where it runs, Redis. Whoever looks again and again passes the
-    same ``inbox``, which remembers what it has read."""
+    same ``inbox`` and ``booth``, which remember what they have read."""
     inbox = inbox or inbox_now(settings)
+    booth = booth or BoothHistory(settings.outbox)
     view = inbox.view(time.monotonic())
     url = settings.broker_url or EmbeddedRedis(settings.state).url
     try:
@@ -85,7 +92,14 @@ def gather(settings: Settings, inbox: Inbox | None = None) -> Status:
         crew, missing = workers(redis), missing_workers(redis)
         queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker, missing, queued)
+    return Status(shoots, view.problems, crew, broker, missing, queued, _changes(booth))
+
+
+def _changes(booth: BoothHistory) -> list[str]:
+    try:
+        return [finding.sentence for finding in booth.look().findings]
+    except FolderError as error:
+        return [str(error)]
 
 
 def inbox_now(settings: Settings) -> Inbox:
@@ -153,12 +167,12 @@ def follow(
     complete, else one after the other; as JSON, an object a line."""
     from rich.live import Live
 
-    inbox = inbox_now(settings)
+    inbox, booth = inbox_now(settings), BoothHistory(settings.outbox)
     in_place = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False) if in_place else None
     with contextlib.suppress(KeyboardInterrupt), live or contextlib.nullcontext():
         while True:
-            found = gather(settings, inbox)
+            found = gather(settings, inbox, booth)
             if as_json:
                 print(json.dumps(found.as_json(), ensure_ascii=False), flush=True)
             elif live:
@@ -189,6 +203,7 @@ def _table(shoots: list[ShootStatus]) -> Table:
 
 def _lines(status: Status) -> list[str]:
     lines = [f"{path}: {sentence}" for path, sentence in sorted(status.problems.items())]
+    lines += [f"booth: {sentence}" for sentence in status.booth]
     lines += [
         f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
         f"working on {', '.join(sign.shoots) or 'nothing'}"

@@ -20,9 +20,12 @@ from statistics import fmean
 import pytest
 import torch
 
+from tests.parts import manifest_with, row_of, shoot_in
+from tests.worker.booth.days import manifest, publish, redder
 from tests.worker.night import shelve, strange, train_champion, write_base
 from unet_core.checkpoint import load_checkpoint, read_card
 from unet_core.evaluation import cut_out
+from unet_core.images import encode_png
 from unet_core.metrics import dice
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
@@ -30,6 +33,7 @@ from worker.corrections.shelf import FOLDER
 from worker.errors import ModelError
 from worker.line.model_slot import ModelSlot
 from worker.material import NightOptions
+from worker.outbox.manifest import MANIFEST
 from worker.retrain import Courtesy, retrain
 from worker.run import environment
 from worker.settings import Settings
@@ -81,6 +85,19 @@ def dice_on_others(version: Version) -> float:
     return fmean(dice(cut_out(segmenter, pixels), mask) for pixels, mask in frames)
 
 
+def deliver(settings: Settings, numbers: range) -> None:
+    """Strange cars as shoots in inbox and outbox, a frame each."""
+    for number in numbers:
+        photo = settings.inbox / f"car-{number}" / "01.png"
+        photo.parent.mkdir()
+        photo.write_bytes(encode_png(strange(number)[0]))
+        (frame,) = shoot_in(settings.inbox, f"car-{number}").frames
+        folder = settings.outbox / f"car-{number}"
+        folder.mkdir(parents=True)
+        manifest = manifest_with(f"car-{number}", [row_of(frame.source)])
+        (folder / MANIFEST).write_text(manifest.model_dump_json())
+
+
 def report(folder: Path | None) -> dict[str, object]:
     assert folder
     found: dict[str, object] = json.loads((folder / "report.json").read_text())
@@ -95,6 +112,7 @@ def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
     champion = store(settings).champion()
     before = dice_on_others(champion)
     shelve(settings, range(8))
+    deliver(settings, OTHERS)
 
     night = retrain(settings, TINY, now=lambda: datetime(2026, 11, 25))
 
@@ -113,6 +131,13 @@ def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
     page = (night.folder / "report.html").read_text()
     assert "Promoted: holdout" in page
     assert "blue0/blue0_01.png" in page
+    week = report(night.folder)["last_week"]
+    assert isinstance(week, dict)
+    assert (week["frames"], week["shoots"]) == (len(OTHERS), len(OTHERS))
+    assert week["largest"][0]["dice"] < 0.9, "blue cars were nothing to the champion"
+    assert f"{week['largest'][0]['shoot']}/01: Dice" in page
+    assert report(night.folder)["booth"] == {"shoots": 0, "findings": []}
+    assert "0 of the 15 shoots that are needed to tell" in page
     again = retrain(settings, TINY)
     assert (again.outcome, again.reason[:17]) == ("skipped", "0 new corrections")
 
@@ -250,3 +275,12 @@ def _is_held(lock: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def test_a_night_with_nothing_to_learn_still_tells_what_changed_in_the_booth(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(settings.outbox, [manifest(number) for number in range(1, 15)], first=1)
+    publish(settings.outbox, [manifest(number, redder) for number in range(15, 18)], first=15)
+    assert retrain(settings, TINY).outcome == "skipped"
+    assert "booth: The booth has 5% more red beside green since car-015" in caplog.text

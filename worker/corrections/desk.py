@@ -105,7 +105,7 @@ class Desk:
     def _take_up(
         self, frame: str, angle: int, photo: Photo, path: Path, file: Source, drawn: Pixels
     ) -> Corrected:
-        data, correction = path.read_bytes(), (self.folder / file.path).read_bytes()
+        data, correction = _bytes_of(path), self._bytes_of(file)
         if sha256(data) != photo.sha256:
             raise FolderError(f"{path} changed while it was read", cure="It is tried again")
         record = SourceRecord(
@@ -131,7 +131,7 @@ class Desk:
     def _read(self, file: Source, photo_sha256: str, size: tuple[int, int]) -> Pixels:
         path = self.folder / file.path
         drawn = read_correction(path, self._known(file, photo_sha256, size))
-        earlier = self._shelf.drawn_for(sha256(path.read_bytes()))
+        earlier = self._shelf.drawn_for(sha256(self._bytes_of(file)))
         if earlier and all(entry.photo_sha256 != photo_sha256 for entry in earlier):
             raise CorrectionError(
                 f"{path.name} was drawn for another photo, {earlier[-1].shoot}/{earlier[-1].frame} "
@@ -139,6 +139,15 @@ class Desk:
                 cure="Draw it on today's photo, or take it away",
             )
         return drawn
+
+    def _bytes_of(self, file: Source) -> bytes:
+        try:
+            return (self.folder / file.path).read_bytes()
+        except OSError as error:
+            raise CorrectionError(
+                f"{self.folder / file.path} cannot be read ({error.strerror})",
+                cure="Save it again, or look at its rights",
+            ) from error
 
     def _known(self, file: Source, photo_sha256: str, size: tuple[int, int]) -> Known:
         name = frame_of(file)
@@ -155,6 +164,16 @@ class Desk:
     def _row(self, frame: str) -> FrameRow | None:
         rows = self._edition.manifest.frames if self._edition else []
         return next((row for row in rows if row.name == frame), None)
+
+
+def _bytes_of(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise FolderError(
+            f"the photo {photo} cannot be read any more ({error.strerror})",
+            cure="Look at the inbox; the shoot is tried again by itself",
+        ) from error
 
 
 def fitted(mask: Pixels, pixels: Pixels) -> Pixels:

@@ -11,6 +11,7 @@ the index; what the index does not name is written over.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,8 +93,11 @@ class Shelf:
 
     def put(self, entry: Entry, photo: bytes, mask: bytes, *, angle: int) -> Entry:
         """Takes a corrected frame in: ``entry`` with the places of its files. An earlier
-        correction of the same photo gives way and is named in ``replaces``."""
-        with self._locked():
+        correction of the same photo gives way and is named in ``replaces``.
+
+        Raises :class:`FolderError` when the folder cannot be written.
+        """
+        with self._told(), self._locked():
             entries = self.entries()
             old = next((e for e in entries if e.photo_sha256 == entry.photo_sha256), None)
             rest = [e for e in entries if e is not old]
@@ -112,6 +116,20 @@ class Shelf:
             index = _Index(corrections=[*rest, entry])
             write_file(self.folder / INDEX, index.model_dump_json(indent=1).encode())
         return entry
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the disk refuses, as an error of this folder: the outbox may lie on another one."""
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise FolderError(
+                f"the corrections folder {self.folder.parent} cannot be written "
+                f"({error.strerror or error})",
+                cure=("Free some space there" if full else "Look at its rights and its disk")
+                + "; the correction is tried again by itself",
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -122,7 +122,8 @@ class Inbox:
             state = (stat.st_mtime_ns, stat.st_ino)
             known = self._editions.get(folder)
             if known is None or known[0] != state:
-                known = self._editions[folder] = (state, read_manifest(folder))
+                manifest = read_manifest(folder)
+                known = self._editions[folder] = (state, manifest and manifest.lean())
             return Edition(folder, known[1]) if known[1] else None
         return None
 

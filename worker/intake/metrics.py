@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.booth.finding import KINDS
+from worker.booth.history import BoothHistory
+from worker.errors import FolderError
 from worker.intake.inbox import View
 from worker.intake.plan import Stage
 from worker.metrics import new_registry
@@ -21,18 +25,27 @@ from worker.queue.roster import workers
 
 PATIENCE_SECONDS = 300.0
 """A look at a large inbox on a slow share is given so long."""
+BOOTH_SECONDS = 60.0
+"""Between two looks at the booth."""
 
 
 class WatcherMetrics(Collector):
     """What the last look found, and how queue and workers stand when it is asked."""
 
-    def __init__(self, places: Places, redis: Redis, clock: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        places: Places,
+        redis: Redis,
+        booth: BoothHistory,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.registry = new_registry("watcher")
         self.registry.register(self)
         self._held, self._redis, self._clock = places.outbox / ".held", redis, clock
         self._view = View()
         self._began, self._took = clock(), 0.0
         self._ready_since: dict[str, float] = {}
+        self._booth, self._booth_at, self._changed = booth, -BOOTH_SECONDS, set[str]()
 
     def around(self, tick: Callable[[], View]) -> Callable[[], View]:
         """``tick``, noted each time it is called."""
@@ -66,6 +79,7 @@ class WatcherMetrics(Collector):
         """Prometheus' own hook."""
         yield from self._inbox()
         yield from self._queue()
+        yield self._booth_changes()
         yield _gauge(
             "cyclorama_last_look_timestamp_seconds", "When the last look began", self._began
         )
@@ -97,6 +111,19 @@ class WatcherMetrics(Collector):
         yield _gauge("cyclorama_held_shoots", "Shoots held for a person", _count(self._held))
         yield _gauge("cyclorama_given_up_shoots", "Shoots not tried any more", len(view.given_up))
         yield _gauge("cyclorama_problems", "Sentences in `cyclorama status`", len(view.problems))
+
+    def _booth_changes(self) -> Metric:
+        now = self._clock()
+        if abs(now - self._booth_at) >= BOOTH_SECONDS:
+            self._booth_at = now
+            with contextlib.suppress(FolderError):  # the tick says that the outbox is away
+                self._changed = {finding.kind for finding in self._booth.look().findings}
+        gauge = GaugeMetricFamily(
+            "cyclorama_booth_changed", "Whether the booth is no longer as it was", labels=["kind"]
+        )
+        for kind in KINDS:
+            gauge.add_metric([kind], kind in self._changed)
+        return gauge
 
     def _queue(self) -> Iterator[Metric]:
         try:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from unet_core.images import ImageError, Photo, decode
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
+from worker.booth.view import booth_view
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
@@ -139,6 +140,8 @@ def _made(
         alpha, row = _by_network(row, photo, order, watch)
     else:
         alpha, row = corrected.alpha, with_correction(row, corrected)
+    if photo.alpha is None:  # else the booth was cut away before
+        row = row.model_copy(update={"booth": booth_view(photo.pixels, alpha)})
     files = mask_file(frame.name, alpha)
     if order.dresses:
         dressed = dress(row, photo, alpha, order.look, watch)

@@ -94,6 +94,8 @@ class FrameRow(_Record):
     """The Dice that the network itself expects of its mask, in [0, 1]."""
     edge_certainty: float | None = None
     """How sure the network was along the mask's edge, in [0, 1]."""
+    booth: str | None = None
+    """What the photo shows of the booth around the car; see ``worker.booth.view``."""
     flags: list[Flag] = []
     masked_by: Literal["network", "stored"] = "network"
     """``stored``: the pictures were made anew from a mask that was there already."""
@@ -139,6 +141,12 @@ class Manifest(_Record):
     def sources(self) -> set[Source]:
         """The states of photos that this manifest answers for."""
         return {row.source.source() for row in self.frames}
+
+    def lean(self) -> Manifest:
+        """The same without the views of the booth, which are most of it: for whoever keeps the
+        manifests of thousands of shoots in memory."""
+        rows = [row.model_copy(update={"booth": None}) for row in self.frames]
+        return self.model_copy(update={"frames": rows})
 
     def failed(self) -> list[FrameRow]:
         """The frames without a picture."""

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import drop_photos, photo_bytes
-from tests.worker.intake.desk import Desk, publish
+from tests.parts import drop_photos, manifest_with, photo_bytes, row_of, shoot_in
+from tests.worker.intake.desk import RULES, Desk, publish
 from worker.errors import FolderError
 from worker.intake.inbox import Inbox
 from worker.intake.plan import Rules, Stage
 from worker.outbox.places import Places
+from worker.outbox.publish import Staging
 from worker.queue.leases import Leases
 
 
@@ -155,3 +156,18 @@ def test_the_first_shoots_of_a_large_delivery_do_not_wait_until_the_last_is_read
     assert [message.shoot for message in desk.queue] == ["a"]
     desk.tick(1)
     assert [message.shoot for message in desk.queue] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("car")
+def test_what_the_watcher_keeps_of_a_shoot_is_without_its_views_of_the_booth(
+    places: Places,
+) -> None:
+    rows = [
+        row_of(frame.source, frame.name, booth="a view")
+        for frame in shoot_in(places.inbox, "car").frames
+    ]
+    Staging(places, "car").publish(manifest_with("car", rows))
+    inbox = Inbox(places, preset="studio-grey", presets=places.inbox.parent, rules=RULES)
+    kept = inbox.manifest("car")
+    assert kept and [row.booth for row in kept.frames] == [None, None]
+    assert inbox.view(0.0).decisions["car"].stage == Stage.DONE

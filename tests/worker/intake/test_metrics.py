@@ -6,6 +6,8 @@ import pytest
 from redis import Redis
 
 from tests.parts import ListQueue, drop_photos, manifest_with, row_of, shoot_in
+from tests.worker.booth.days import manifest, publish, redder
+from worker.booth.history import BoothHistory
 from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
@@ -22,7 +24,9 @@ class Studio:
 
     def __init__(self, places: Places, redis: Redis, presets: Path) -> None:
         self.places, self.clock = places, 1000.0
-        self.metrics = WatcherMetrics(places, redis, lambda: self.clock)
+        self.metrics = WatcherMetrics(
+            places, redis, BoothHistory(places.outbox), lambda: self.clock
+        )
         inbox = Inbox(places, preset="studio-grey", presets=presets, rules=Rules(0, 0))
         watcher = Watcher(inbox, Leases(redis, seconds=5), ListQueue(), max_attempts=5)
         self.tick = self.metrics.around(lambda: watcher.tick(self.clock, self.clock))
@@ -76,7 +80,7 @@ def test_queue_and_workers_are_read_when_asked(studio: Studio, redis: Redis) -> 
 
 def test_without_redis_the_queue_is_unknown_and_the_rest_is_told(places: Places) -> None:
     away = Redis(host="127.0.0.1", port=1)
-    metrics = WatcherMetrics(places, away)
+    metrics = WatcherMetrics(places, away, BoothHistory(places.outbox))
     assert metrics.registry.get_sample_value("cyclorama_redis_up") == 0
     assert metrics.registry.get_sample_value("cyclorama_queue_shoots") is None
     assert metrics.registry.get_sample_value("cyclorama_problems") == 0
@@ -103,7 +107,7 @@ def test_a_watcher_that_no_longer_looks_is_not_well(studio: Studio) -> None:
 
 def test_a_look_that_fails_is_still_a_look(places: Places, redis: Redis) -> None:
     clock = [0.0]
-    metrics = WatcherMetrics(places, redis, lambda: clock[0])
+    metrics = WatcherMetrics(places, redis, BoothHistory(places.outbox), lambda: clock[0])
 
     def fails() -> View:
         raise OSError("the share is away")
@@ -112,3 +116,14 @@ def test_a_look_that_fails_is_still_a_look(places: Places, redis: Redis) -> None
     with pytest.raises(OSError, match="away"):
         metrics.around(fails)()
     assert metrics.complaint() == ""
+
+
+def test_a_booth_that_changed_is_told_once_a_minute(studio: Studio) -> None:
+    outbox = studio.places.outbox
+    publish(outbox, [manifest(number) for number in range(1, 15)], first=1)
+    assert studio.value("cyclorama_booth_changed", kind="white-balance") == 0
+    publish(outbox, [manifest(number, redder) for number in range(15, 18)], first=15)
+    assert studio.value("cyclorama_booth_changed", kind="white-balance") == 0
+    studio.clock += 60
+    assert studio.value("cyclorama_booth_changed", kind="white-balance") == 1
+    assert studio.value("cyclorama_booth_changed", kind="lamp") == 0

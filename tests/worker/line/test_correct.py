@@ -214,3 +214,21 @@ def test_a_mask_of_another_size_is_fitted_to_its_photo(bench: Bench, factor: flo
     found = mask_of(bench, "02")
     assert found.shape == (32, 48)
     assert ((found >= 128) == (drawn() >= 128)).mean() > 0.95
+
+
+@pytest.mark.usefixtures("done")
+def test_a_corrections_folder_that_cannot_be_written_is_named_and_not_the_outbox(
+    bench: Bench,
+) -> None:
+    correct(bench, "02")
+    in_the_way = bench.corrections / FOLDER / "train"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("no folder")
+    bench.work()
+    note = bench.leases.note("car")
+    assert note and note.state == "failed"
+    assert f"the corrections folder {bench.corrections} cannot be written" in note.error
+    assert "outbox" not in note.error
+    in_the_way.unlink()
+    bench.work()
+    assert row_of(bench, "02").mask == "corrected"

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 
 from tests.parts import drop_photos, photo_bytes, shoot_in
 from tests.worker.line.bench import Bench
+from worker.booth.view import read_view
 from worker.corrections.desk import Desk
 from worker.errors import ModelError
 from worker.finish.plates import Plates
@@ -101,6 +102,16 @@ def test_all_outputs_have_the_photos_full_size(order: Order) -> None:
             modes[kind] = picture.mode
             assert picture.size == (200, 120)
     assert modes == {"composite": "RGB", "mask": "L", "cutout": "RGBA"}
+
+
+def test_a_row_keeps_what_the_photo_shows_of_the_booth_unless_it_was_cut_away(
+    order: Order,
+) -> None:
+    view = read_view(made(order, photo_bytes(1)).booth or "")
+    assert view is not None and view.shape == (32, 48, 3)
+    cut = io.BytesIO()
+    Image.new("RGBA", (48, 32), (200, 0, 0, 0)).save(cut, "PNG")
+    assert made(order, cut.getvalue()).booth is None
 
 
 def test_orientation_is_applied_and_exif_and_profile_are_carried(order: Order) -> None:

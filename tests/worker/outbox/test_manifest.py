@@ -69,3 +69,10 @@ def test_a_folder_without_a_manifest_has_none(tmp_path: Path) -> None:
 def test_a_field_of_a_newer_program_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path, json.dumps(manifest().model_dump(mode="json") | {"colour": "red"}))
     assert read_manifest(tmp_path) == manifest()
+
+
+def test_a_lean_manifest_is_the_same_but_for_the_views_of_the_booth() -> None:
+    rows = [row_of(Source("car/01.jpg", 1, 1), booth="a view", mask_area=0.2)]
+    lean = manifest_with("car", rows).lean()
+    assert lean == manifest_with("car", [rows[0].model_copy(update={"booth": None})])
+    assert lean.frames[0].mask_area == 0.2

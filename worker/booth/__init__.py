@@ -1,0 +1,1 @@
+"""Is the booth still as it was? Told from the background of the photos that went through."""

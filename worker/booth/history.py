@@ -1,0 +1,148 @@
+"""The booth's shoots as the outbox remembers them, and what is told of them.
+
+Few manifests are read, however many there are: of the newest shoots every one, of those before a
+sample, so that a change stays one for days and not only until the next shoots have it too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from worker.booth.finding import LATEST, PAST, Finding
+from worker.errors import FolderError
+from worker.outbox.files import write_file
+from worker.outbox.manifest import MANIFEST, read_manifest
+
+if TYPE_CHECKING:
+    from worker.booth.view import ShootView
+
+NEWEST, SAMPLED, OF = 8, 20, 200
+"""Shoots of which every one counts, and how many are taken of how many before them."""
+NEEDED = LATEST + PAST
+"""Shoots without which nothing is said."""
+ACCEPTED = ".booth.json"
+"""In the outbox, which all machines of a studio share."""
+
+
+class Acceptance(BaseModel):
+    """What a person has said of the booth."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    since: str
+    """The shoot from which on the booth is right as it is."""
+    since_ns: int
+    """When its photos were taken; shoots before are no measure any more."""
+
+
+@dataclass(frozen=True)
+class BoothHealth:
+    """How the booth is, as far as its shoots tell."""
+
+    shoots: int
+    """That were compared; with fewer than ``NEEDED`` nothing is said."""
+    findings: list[Finding] = field(default_factory=list)
+
+
+class BoothHistory:
+    """The booth by the shoots in one outbox. Whoever looks again and again keeps it: it remembers
+    what it has read."""
+
+    def __init__(self, outbox: Path) -> None:
+        self._outbox, self._word = outbox, outbox / ACCEPTED
+        self._views: dict[tuple[Path, int], ShootView | None] = {}
+        self._judged: tuple[tuple[object, ...], BoothHealth] | None = None
+
+    def look(self) -> BoothHealth:
+        """The booth's health now. Reads ``NEWEST + SAMPLED`` manifests at most, and no picture.
+
+        Raises :class:`FolderError` when the outbox cannot be read.
+        """
+        chosen, word = self._chosen(), self._acceptance()
+        state = (*chosen, word)
+        if self._judged is None or self._judged[0] != state:
+            self._judged = (state, self._judge(chosen, word))
+        return self._judged[1]
+
+    def accept(self) -> str:
+        """Takes the booth as right from the first shoot of what is found on, or else as it is now;
+        returns that shoot's name.
+
+        Raises :class:`FolderError` when there is no shoot that tells of the booth, or the word
+        cannot be left.
+        """
+        found = [finding.since for finding in self.look().findings]
+        views = self._known(self._chosen())
+        if not views:
+            raise FolderError(
+                f"no shoot in {self._outbox} tells of the booth", cure="Let some be made first"
+            )
+        first = next((view for view in views if view.shoot in found), views[-1])
+        said = Acceptance(since=first.shoot, since_ns=first.taken_ns)
+        try:
+            write_file(self._word, said.model_dump_json(indent=1).encode())
+        except OSError as error:
+            raise FolderError(
+                f"{self._word} cannot be written ({error.strerror})",
+                cure="Give the program the right to write there",
+            ) from error
+        return first.shoot
+
+    def _judge(self, chosen: list[tuple[Path, int]], word: Acceptance | None) -> BoothHealth:
+        views = [view for view in self._known(chosen) if not word or view.taken_ns >= word.since_ns]
+        if len(views) < NEEDED:
+            return BoothHealth(len(views))
+        from worker.booth.health import judge  # loads OpenCV
+
+        return BoothHealth(len(views), judge(views))
+
+    def _known(self, chosen: list[tuple[Path, int]]) -> list[ShootView]:
+        """What the chosen shoots show of the booth, in the order in which they were taken."""
+        known, self._views = self._views, {}
+        for key in chosen:
+            self._views[key] = known[key] if key in known else _view(key[0])
+        return sorted((view for view in self._views.values() if view), key=lambda v: v.taken_ns)
+
+    def _chosen(self) -> list[tuple[Path, int]]:
+        """The folders of the shoots to look at, each with the time of its manifest, newest
+        first."""
+        found = []
+        try:
+            for entry in os.scandir(self._outbox):
+                if not entry.name.startswith("."):
+                    with contextlib.suppress(OSError):  # no shoot, or just replaced
+                        folder = Path(entry.path)
+                        found.append(((folder / MANIFEST).stat().st_mtime_ns, folder))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise FolderError(
+                f"the outbox {self._outbox} cannot be read ({error.strerror})",
+                cure="Look at its rights and its disk",
+            ) from error
+        newest = sorted(found, reverse=True)[:OF]
+        before = newest[NEWEST:]
+        step = max(1.0, len(before) / SAMPLED)
+        sampled = [before[int(place * step)] for place in range(min(SAMPLED, len(before)))]
+        return [(folder, time_ns) for time_ns, folder in newest[:NEWEST] + sampled]
+
+    def _acceptance(self) -> Acceptance | None:
+        try:
+            return Acceptance.model_validate_json(self._word.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+
+def _view(folder: Path) -> ShootView | None:
+    manifest = read_manifest(folder)
+    if manifest is None or not any(row.booth for row in manifest.frames):
+        return None
+    from worker.booth.view import shoot_view  # loads OpenCV
+
+    return shoot_view(manifest)
