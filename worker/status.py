@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.corrections.drops import look as look_for_masks
+from worker.courier.word import heard
 from worker.errors import BrokerError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.plan import Decision, Rules, Stage
@@ -86,7 +87,7 @@ def gather(settings: Settings, inbox: Inbox | None = None) -> Status:
         crew, missing = workers(redis), missing_workers(redis)
         queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker, missing, queued)
+    return Status(shoots, view.problems | heard(settings), crew, broker, missing, queued)
 
 
 def inbox_now(settings: Settings) -> Inbox:

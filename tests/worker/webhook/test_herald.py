@@ -13,7 +13,7 @@ from tests.worker.webhook.test_events import publish
 from worker.outbox.places import Places
 from worker.outbox.publish import release
 from worker.webhook.events import Outbox
-from worker.webhook.herald import LEDGER, LONGEST_REST_SECONDS, Backoff, Herald
+from worker.webhook.herald import LEDGER, LONGEST_REST_SECONDS, Herald
 from worker.webhook.ledger import Ledger
 from worker.webhook.receiver import Receiver
 
@@ -155,7 +155,7 @@ def test_the_log_names_shoot_host_and_pause_but_not_the_address(
 
 
 def test_the_pause_never_gets_longer_than_its_limit() -> None:
-    backoff = Backoff()
+    backoff = Backoff(LONGEST_REST_SECONDS)
     pauses = [backoff.fail(0.0) for _ in range(2000)]
     assert pauses[:3] == [2.0, 4.0, 8.0]
     assert max(pauses) == LONGEST_REST_SECONDS
