@@ -1,0 +1,131 @@
+"""A studio whose inbox and outbox are buckets, and the faults that buckets have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.buckets import Shop
+from tests.faults.plant import PRESET
+from tests.parts import photo_bytes
+from tests.studio import Studio, make_studio
+from unet_core.store import ModelStore
+from worker.outbox.files import sha256
+from worker.outbox.manifest import MANIFEST, Manifest
+
+pytestmark = [pytest.mark.line, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """Short, because of Redis' socket."""
+    folder = Path(tempfile.mkdtemp(prefix="cy"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def studio(tmp_path: Path, state: Path, tiny_store: ModelStore, shop: Shop) -> Studio:
+    root = tmp_path / "studio"
+    settings = {
+        "CYCLORAMA_INBOX": shop.url("in"),
+        "CYCLORAMA_OUTBOX": shop.url("out"),
+        "CYCLORAMA_STATE": str(state),
+        "CYCLORAMA_MODELS": str(tiny_store.folder),
+        "CYCLORAMA_DEVICE": "cpu",
+        "CYCLORAMA_PRESET": "quick",
+        "CYCLORAMA_SETTLE_SECONDS": "0.2",
+        "CYCLORAMA_RESCAN_SECONDS": "0.5",
+        "CYCLORAMA_QUIET_SECONDS": "60",
+        "OMP_NUM_THREADS": "1",
+    }
+    studio = make_studio(root, **settings | shop.environment)
+    (root / "presets").mkdir()
+    (root / "presets" / "quick.toml").write_text(PRESET)
+    return studio
+
+
+def delivered(shop: Shop, shoot: str) -> Manifest | None:
+    """The manifest of a shoot in the bucket, if all that it names lies there as it says."""
+    if MANIFEST not in shop.paths(f"out/{shoot}"):
+        return None
+    manifest = Manifest.model_validate_json(shop.read(f"out/{shoot}/{MANIFEST}"))
+    for row in manifest.frames:
+        for output in row.outputs.values():
+            assert sha256(shop.read(f"out/{shoot}/{output.path}")) == output.sha256
+    return manifest
+
+
+def courier_pid(state: Path) -> int:
+    (file,) = (state / "health").glob("courier-*.json")
+    return int(file.stem.rpartition("-")[2])
+
+
+def problems(studio: Studio) -> str:
+    return " ".join(f"{path}: {why}" for path, why in studio.status()["problems"].items())
+
+
+def test_late_listings_half_uploads_throttling_errors_and_a_killed_courier_lose_no_photo(
+    studio: Studio, state: Path, shop: Shop
+) -> None:
+    photos = {f"{number:02}.jpg": photo_bytes(number) for number in range(1, 5)}
+    copies = state / "spool" / "inbox" / "car"
+    shop.refuse("^GET", 503, "SlowDown")
+    with studio.running("run"):
+        studio.wait_for(lambda: "SlowDown" in problems(studio))
+        shop.mend()
+        shop.hide("car/03.jpg", times=2)
+        shop.refuse(r"GET .*02\.jpg", 500, "InternalError", times=2)
+        shop.shorten(r"GET .*01\.jpg")
+        for name, data in photos.items():
+            shop.put(f"in/car/{name}", data[:-300] if name == "04.jpg" else data)
+        studio.wait_for(lambda: {p.name for p in copies.glob("*.jpg")} == photos.keys())
+        studio.wait_for(
+            lambda: "not known to be whole" in str(studio.status()["shoots"]), seconds=30
+        )
+        assert delivered(shop, "car") is None
+        upload = shop.hold(r"PUT .*/out/car/masks/03\.png")
+        shop.put("in/car/04.jpg", photos["04.jpg"])
+        assert upload.wait(60)
+        os.kill(courier_pid(state), signal.SIGKILL)
+        assert MANIFEST not in shop.paths("out/car")
+        studio.wait_for(lambda: delivered(shop, "car") is not None)
+        studio.wait_for(lambda: problems(studio) == "", seconds=30)
+    manifest = delivered(shop, "car")
+    assert manifest and manifest.status == "complete"
+    made = {row.source.path: row.source.sha256 for row in manifest.frames}
+    assert made == {f"car/{name}": sha256(data) for name, data in photos.items()}
+    puts = shop.asked("^PUT .*/out/car/")
+    assert [line for line in puts if MANIFEST in line] == puts[-1:], "once, and last"
+
+
+def test_run_once_goes_from_bucket_to_bucket_and_a_new_machine_makes_nothing_twice(
+    studio: Studio, state: Path, shop: Shop
+) -> None:
+    for number in range(1, 3):
+        shop.put(f"in/car/{number:02}.jpg", photo_bytes(number))
+    done = studio.cyclorama("run", "--once")
+    assert done.returncode == 0, done.stderr
+    manifest = delivered(shop, "car")
+    assert manifest and len(manifest.frames) == 2
+    shutil.rmtree(state / "spool")
+    shop.forget()
+    again = studio.cyclorama("run", "--once")
+    assert again.returncode == 0, again.stderr
+    assert shop.asked("^(PUT|DELETE)|01.jpg") == []
+    assert delivered(shop, "car") == manifest
+
+
+def test_a_studio_whose_bucket_is_away_says_so_and_ends_with_an_error_where_it_is_to_end(
+    studio: Studio, shop: Shop
+) -> None:
+    shop.refuse("^GET", 500, "InternalError")
+    done = studio.cyclorama("run", "--once")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {shop.url('in')}: cannot list")
