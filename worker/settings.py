@@ -58,7 +58,10 @@ class Settings(BaseSettings):
     outbox_bucket: str = Field("", description="bucket that finished shoots are carried to")
     corrections_bucket: str = Field("", description="bucket that corrected masks come from")
     spool_hours: float = Field(
-        72.0, ge=0, le=87600, description="copies of what lies in buckets go so long after delivery"
+        72.0,
+        ge=0,
+        le=87600,
+        description="copies of what lies in buckets go so long after delivery; 0: never",
     )
     state: Path = Field(Path(".cyclorama"), description="embedded Redis, model store, logs")
     preset: str = Field("studio-grey", description="default preset: a name or a .toml file")

@@ -201,8 +201,13 @@ def _alone(outbox: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise FolderError(
                 f"a courier runs already on {outbox}", cure="One carries for the whole studio"
+            ) from error
+        except OSError as error:
+            raise FolderError(
+                f"the file system of {outbox} has no locks ({error.strerror})",
+                cure="Set CYCLORAMA_OUTBOX to a folder on another one",
             ) from error
         yield
