@@ -166,7 +166,7 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        fs, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+        fs, root = url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         cure = f"Install what fsspec needs for {url.partition(':')[0]}"
         if _is_s3(url):

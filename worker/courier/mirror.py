@@ -178,10 +178,15 @@ class Mirror:
     def _fetch_one(self, item: Item) -> BucketError | None:
         if self._has_arrived(item):
             return None  # before a crash
+        part = self._part(item)
         try:
-            self._bucket.fetch(item, self._part(item))
+            self._bucket.fetch(item, part)
         except BucketError as error:
+            part.unlink(missing_ok=True)
             return error
+        except FolderError:
+            part.unlink(missing_ok=True)  # a disk that is full is not to stay it because of us
+            raise
         return None
 
     def _has_arrived(self, item: Item) -> bool:
@@ -247,8 +252,9 @@ class Mirror:
 
     def _sweep(self, items: Iterable[Item]) -> None:
         """Removes what had begun to arrive and is not asked for any more."""
-        wanted = {self._part(item).name for item in items}
-        for path in self._arriving.iterdir() if self._arriving.is_dir() else []:
+        parts = list(self._arriving.iterdir()) if self._arriving.is_dir() else []
+        wanted = {self._part(item).name for item in items} if parts else set()
+        for path in parts:
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 

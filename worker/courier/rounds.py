@@ -57,18 +57,17 @@ class Route:
             self.problems = self.round(stop)
             self._away = Backoff(LONGEST_REST_SECONDS)
         except BucketError as error:
-            rest = self._away.fail(now)
             self.problems = {self.bucket.url: str(error)}
-            log.warning("%s; again in %.0f s", error, rest)
+            log.warning("the %s rests for %.0f s", self.name, self._away.fail(now))
         except (CycloramaError, OSError) as error:
-            self._away.fail(now)
             self.problems = {self.name: str(error)}
-        except Exception as error:  # whatever it is, it must not end the carrying for good
-            log.exception("the %s's bucket has to wait", self.name)
             self._away.fail(now)
+        except Exception as error:  # whatever it is, it must not end the carrying for good
             self.problems = {self.bucket.url: f"{type(error).__name__}: {error}"}
-        for path in self.problems.keys() - before.keys():
-            log.warning("%s: %s", path, self.problems[path])
+            log.exception("the %s rests for %.0f s", self.name, self._away.fail(now))
+        for path, why in self.problems.items():
+            if before.get(path) != why:
+                log.warning("%s: %s", path, why)
 
 
 class Courier:

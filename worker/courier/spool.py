@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -52,7 +53,6 @@ class Spool:
         self._places, self._corrections = places, corrections
         self._outbox, self._delivered = outbox, delivered
         self._keep_seconds, self._clock = keep_seconds, clock
-        self._manifests: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
 
     def need(self, shoot: str, listed: list[Source], *, here: bool) -> Need:
         """Of the shoot whose files in the bucket are ``listed``; ``here``: copies are there."""
@@ -67,7 +67,7 @@ class Spool:
             return Need.FETCH
         if unanswered(look_at(self._corrections, shoot), edition):
             return Need.FETCH
-        return Need.GO if self._may_go(edition) else Need.KEEP
+        return Need.GO if here and self._may_go(edition) else Need.KEEP
 
     def prepare(self, shoot: str) -> None:
         """Brings back the pictures of an edition that went, so that only what is new is made."""
@@ -100,11 +100,8 @@ class Spool:
                 stat = (folder / MANIFEST).stat()
             except OSError:
                 continue
-            state = stat.st_mtime_ns, stat.st_ino
-            known = self._manifests.get(folder)
-            if known is None or known[0] != state:
-                known = self._manifests[folder] = state, read_manifest(folder)
-            return Edition(folder, known[1]) if known[1] else None
+            manifest = _manifest(folder, stat.st_mtime_ns, stat.st_ino)
+            return Edition(folder, manifest) if manifest else None
         return None
 
     def _may_go(self, edition: Edition) -> bool:
@@ -151,3 +148,9 @@ class Spool:
             log.warning("%s is made again: %s", item.source.path, error)
         finally:
             part.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=2000)
+def _manifest(folder: Path, mtime_ns: int, inode: int) -> Manifest | None:
+    """Of an edition; read again when it is another one."""
+    return read_manifest(folder)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from tests.buckets import Shop
 from worker.courier.bucket import Bucket, Item
@@ -17,6 +19,14 @@ PHOTO = b"a photo" * 1000
 @pytest.fixture
 def bucket(shop: Shop) -> Bucket:
     return Bucket(shop.url("in"))
+
+
+@pytest.fixture
+def new_client(shop: Shop) -> Iterator[None]:
+    """A client that sees this test's environment, and that no other test gets to use."""
+    S3FileSystem.clear_instance_cache()
+    yield
+    S3FileSystem.clear_instance_cache()
 
 
 def the_photo(shop: Shop, bucket: Bucket) -> Item:
@@ -110,6 +120,7 @@ def test_etags_that_are_no_digests_cost_one_more_copy_and_no_photo(
     assert len(shop.asked(r"GET .*01\.jpg")) == 3
 
 
+@pytest.mark.usefixtures("new_client")
 def test_a_call_is_tried_again_where_the_server_fails_for_a_moment(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +150,7 @@ def test_an_error_that_lasts_names_the_bucket_its_reason_and_the_cure(
         assert part in str(caught.value)
 
 
+@pytest.mark.usefixtures("new_client")
 def test_a_server_that_is_not_there_is_told_as_one(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +164,7 @@ def test_a_bucket_that_does_not_exist_is_no_empty_folder(shop: Shop) -> None:
         Bucket(f"s3://{shop.name}-gone/in").listing()
 
 
+@pytest.mark.usefixtures("new_client")
 def test_without_credentials_the_cure_names_them(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
