@@ -47,7 +47,12 @@ class FolderError(CycloramaError):
 
 
 class BucketError(CycloramaError):
-    """A bucket cannot be reached, or refuses what was asked."""
+    """A bucket cannot be reached, or refuses what was asked. ``away``: whatever else is asked now
+    would go the same way."""
+
+    def __init__(self, message: str, *, cure: str = "", away: bool = False) -> None:
+        super().__init__(message, cure=cure)
+        self.away = away
 
 
 class BrokerError(CycloramaError):

@@ -105,6 +105,36 @@ def test_late_listings_half_uploads_throttling_errors_and_a_killed_courier_lose_
     assert [line for line in puts if MANIFEST in line] == puts[-1:], "once, and last"
 
 
+def test_a_photo_that_is_replaced_long_after_delivery_costs_one_frame(
+    studio: Studio, state: Path, shop: Shop
+) -> None:
+    photos = {f"car/{number:02}.jpg": photo_bytes(number) for number in range(1, 5)}
+    for path, data in photos.items():
+        shop.put(f"in/{path}", data)
+    spool = state / "spool"
+    with studio.running("run", CYCLORAMA_SPOOL_HOURS="0.0003"):
+        studio.wait_for(lambda: delivered(shop, "car") is not None)
+        first = delivered(shop, "car")
+        studio.wait_for(lambda: files(spool / "inbox" / "car") == set())
+        studio.wait_for(lambda: files(spool / "outbox" / "car") == {MANIFEST})
+        photos["car/02.jpg"] = photo_bytes(9)
+        shop.put("in/car/02.jpg", photos["car/02.jpg"])
+        studio.wait_for(lambda: delivered(shop, "car") not in (None, first))
+        studio.wait_for(lambda: files(spool / "inbox" / "car") == set())
+    second = delivered(shop, "car")
+    assert first and second
+    assert {row.source.path: row.source.sha256 for row in second.frames} == {
+        path: sha256(data) for path, data in photos.items()
+    }
+    kept = [row for row in second.frames if row in first.frames]
+    assert [row.name for row in kept] == ["01", "03", "04"], "they were not made again"
+
+
+def files(folder: Path) -> set[str]:
+    """What lies in a folder, which need not be there."""
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_run_once_goes_from_bucket_to_bucket_and_a_new_machine_makes_nothing_twice(
     studio: Studio, state: Path, shop: Shop
 ) -> None:

@@ -152,13 +152,13 @@ class Bucket:
             self.answered_at = time.monotonic()
 
     def _error(self, what: str, error: Exception) -> BucketError:
-        cure = "It is tried again by itself"
+        cure, away = "It is tried again by itself", True
         if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
-            cure = "Look at the credentials, and at what they allow"
+            cure, away = "Look at the credentials, and at what they allow", False
         elif isinstance(error, FileNotFoundError):
-            cure = "Create the bucket, or correct its name"
+            cure, away = "Create the bucket, or correct its name", False
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return BucketError(f"{self.url}: cannot {what} ({reason})", cure=cure)
+        return BucketError(f"{self.url}: cannot {what} ({reason})", cure=cure, away=away)
 
 
 def _file_system(url: str) -> tuple[Any, str]:

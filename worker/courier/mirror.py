@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 """Objects that are fetched side by side."""
 MOST_IN_A_ROW = 4
-"""After so many failures, and nothing between them that went well, the bucket is away."""
+"""After so many failures, and nothing between them that went well, a bucket is left alone."""
 LONGEST_NAME_BYTES = 255
 
 
@@ -53,10 +53,10 @@ class Keeper(Protocol):
         """Of the shoot whose files in the bucket are ``listed``; ``here``: copies are there."""
 
     def prepare(self, shoot: str) -> None:
-        """Copies of the shoot are going to be fetched."""
+        """The shoot's copies are needed: before they come, and as long as they are."""
 
     def let_go(self, shoot: str) -> None:
-        """The shoot's copies are gone."""
+        """The shoot's copies are going to be removed."""
 
 
 class KeepAll:
@@ -112,12 +112,14 @@ class Mirror:
             need = self._keeper.need(shoot, sources, here=bool(copies))
         if need == Need.GO and copies:
             log.info("%s is delivered; its copies in %s go", shoot, self._folder)
-            self._remove(shoot, copies)
             self._keeper.let_go(shoot)
-        missing = [item for item in items if copies.get(item.source.path) != item.source]
-        if need != Need.FETCH or not missing:
+            self._remove(shoot, copies)
+        if need != Need.FETCH:
             return
         self._keeper.prepare(shoot)
+        missing = [item for item in items if copies.get(item.source.path) != item.source]
+        if not missing:
+            return
         failures = len(self._problems)
         arrived = self._fetch(missing)
         if arrived:
@@ -168,7 +170,7 @@ class Mirror:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
             failures = list(pool.map(self._fetch_one, items))
         for item, failure in zip(items, failures, strict=True):
-            self._failed_in_a_row = self._failed_in_a_row + 1 if failure else 0
+            self._failed_in_a_row = self._failed_in_a_row + 1 if failure and failure.away else 0
             if failure:
                 self._problems[item.source.path] = str(failure)
                 if self._failed_in_a_row >= MOST_IN_A_ROW:
