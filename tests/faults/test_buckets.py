@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.buckets import Shop
 from tests.faults.plant import PRESET
 from tests.parts import photo_bytes
 from tests.studio import Studio, make_studio
+from unet_core.booth import Booth, write_shoot
 from unet_core.store import ModelStore
 from worker.outbox.files import sha256
 from worker.outbox.manifest import MANIFEST, Manifest
@@ -67,8 +70,9 @@ def courier_pid(state: Path) -> int:
     return int(file.stem.rpartition("-")[2])
 
 
-def problems(studio: Studio) -> str:
-    return " ".join(f"{path}: {why}" for path, why in studio.status()["problems"].items())
+def problems(studio: Studio, **settings: str) -> str:
+    found = studio.status(**settings)["problems"]
+    return " ".join(f"{path}: {why}" for path, why in found.items())
 
 
 def test_late_listings_half_uploads_throttling_errors_and_a_killed_courier_lose_no_photo(
@@ -105,29 +109,43 @@ def test_late_listings_half_uploads_throttling_errors_and_a_killed_courier_lose_
     assert [line for line in puts if MANIFEST in line] == puts[-1:], "once, and last"
 
 
-def test_a_photo_that_is_replaced_long_after_delivery_costs_one_frame(
+def test_a_mask_that_is_corrected_long_after_delivery_brings_its_shoot_back(
     studio: Studio, state: Path, shop: Shop
 ) -> None:
-    photos = {f"car/{number:02}.jpg": photo_bytes(number) for number in range(1, 5)}
-    for path, data in photos.items():
-        shop.put(f"in/{path}", data)
+    write_shoot(Booth(seed=7, width=240, height=160, angles=4), studio.root / "car", name="car")
+    for photo in (studio.root / "car").iterdir():
+        shop.put(f"in/car/{photo.name}", photo.read_bytes())
     spool = state / "spool"
-    with studio.running("run", CYCLORAMA_SPOOL_HOURS="0.0003"):
+    settings = {
+        "CYCLORAMA_MODELS": "",
+        "CYCLORAMA_SPOOL_HOURS": "0.0003",
+        "CYCLORAMA_CORRECTIONS": shop.url("corrections"),
+    }
+    with studio.running("run", **settings):
         studio.wait_for(lambda: delivered(shop, "car") is not None)
         first = delivered(shop, "car")
+        assert first
         studio.wait_for(lambda: files(spool / "inbox" / "car") == set())
         studio.wait_for(lambda: files(spool / "outbox" / "car") == {MANIFEST})
-        photos["car/02.jpg"] = photo_bytes(9)
-        shop.put("in/car/02.jpg", photos["car/02.jpg"])
+        row = first.frames[0]
+        shop.put(
+            f"corrections/car/{row.name}.png",
+            wider(shop.read(f"out/car/{row.outputs['mask'].path}")),
+        )
         studio.wait_for(lambda: delivered(shop, "car") not in (None, first))
         studio.wait_for(lambda: files(spool / "inbox" / "car") == set())
+        assert problems(studio, **settings) == ""
     second = delivered(shop, "car")
-    assert first and second
-    assert {row.source.path: row.source.sha256 for row in second.frames} == {
-        path: sha256(data) for path, data in photos.items()
-    }
-    kept = [row for row in second.frames if row in first.frames]
-    assert [row.name for row in kept] == ["01", "03", "04"], "they were not made again"
+    assert second
+    assert [row.mask for row in second.frames] == ["corrected", "network", "network", "network"]
+    for before, after in zip(first.frames[1:], second.frames[1:], strict=True):
+        assert before.outputs["mask"] == after.outputs["mask"]
+
+
+def wider(mask: bytes) -> bytes:
+    """A mask that marks a little more."""
+    pixels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_UNCHANGED)
+    return cv2.imencode(".png", cv2.dilate(pixels, np.ones((5, 5), np.uint8)))[1].tobytes()
 
 
 def files(folder: Path) -> set[str]:
