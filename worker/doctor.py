@@ -67,7 +67,7 @@ def _buckets(settings: Settings) -> str:
         return "none is set"
     courier = Courier(settings)
     for route in courier.routes:
-        route.bucket.look_at(PROBE)
+        route.bucket.listing(PROBE)  # nothing, but a bucket that is not there tells
         if route.name == OUTBOX:
             route.bucket.put(b"", PROBE)
             route.bucket.remove(PROBE)

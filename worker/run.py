@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from worker.corrections.drops import prepare_folder
 from worker.courier.rounds import bring, deliver
-from worker.courier.word import buckets, heard
+from worker.courier.word import buckets, expect, heard
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.metrics import WatcherMetrics
@@ -138,6 +138,8 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             target=_show, args=(ProgressView(inbox, leases), lambda: view, reporter, stop)
         )
         show.start()
+        if couriers:
+            expect(settings)
         courier.start()
         try:
             with serve_metrics(settings, metrics), telling(settings, last_word=once):

@@ -256,6 +256,7 @@ def test_the_doctor_tries_whether_buckets_can_be_read_and_written(
     both = {"inbox": shop.url("in"), "outbox": shop.url("out")}
     assert buckets(**both).good
     assert shop.paths("out") == set(), "nothing is left there"
+    assert "Create the bucket" in buckets(inbox=f"s3://{shop.name}-gone/in").detail
     shop.refuse("PUT", 403, "AccessDenied")
     assert buckets(inbox=shop.url("in")).good, "nothing is written to an inbox"
     found = buckets(**both)

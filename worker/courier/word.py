@@ -48,6 +48,12 @@ def say(outbox: Path, route: str, problems: dict[str, str]) -> None:
     Records(outbox / FOLDER / "word").write(route, {"at": time.time(), "problems": problems})
 
 
+def expect(settings: Settings) -> None:
+    """A courier is about to start: until it has had time to say something, all is well."""
+    for route in buckets(settings):
+        say(settings.outbox, route, {})
+
+
 def heard(settings: Settings) -> dict[str, str]:
     """What a person should know, by path or URL; empty when all is carried as it should."""
     found: dict[str, str] = {}

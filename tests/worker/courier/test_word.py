@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.courier.word import SILENT_SECONDS, buckets, heard, prepare_copies, say
+from worker.courier.word import SILENT_SECONDS, buckets, expect, heard, prepare_copies, say
 from worker.errors import FolderError
 from worker.settings import read_settings
 
@@ -30,6 +30,13 @@ def test_a_courier_that_has_fallen_silent_is_told_of(monkeypatch: pytest.MonkeyP
     later = time.time() + SILENT_SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert "cyclorama courier" in heard(settings)["s3://shop/out"]
+
+
+def test_a_courier_that_is_about_to_start_is_not_missed_and_old_troubles_are_forgotten() -> None:
+    settings = read_settings(inbox="s3://shop/in", outbox="s3://shop/out")
+    say(settings.outbox, "inbox", {"car/01.jpg": "it could not be had"})
+    expect(settings)
+    assert heard(settings) == {}
 
 
 def test_the_copy_of_an_inbox_is_created_and_no_other_folder() -> None:
