@@ -150,7 +150,8 @@ class Mirror:
             for entry in os.scandir(self._folder):
                 if ignored(entry.name):
                     continue
-                inner = os.scandir(entry.path) if entry.is_dir() else [entry]
+                is_folder = entry.is_dir(follow_symlinks=False)
+                inner = os.scandir(entry.path) if is_folder else [entry]
                 for file in inner:
                     if file.is_file() and (file.name == READY or not ignored(file.name)):
                         path = Path(file.path).relative_to(self._folder).as_posix()
@@ -204,20 +205,22 @@ class Mirror:
         self._copies.write(shoot, ours | marks)  # the older one too: a crash may leave that copy
         for item in sorted(items, key=lambda item: item.source.path.endswith(f"/{READY}")):
             path = item.source.path
+            place = self._folder / path
             if path.endswith(f"/{READY}") and not all_there:
                 continue
-            if path in copies and _mark(copies[path]) not in ours.get(path, []):
+            theirs = path in copies and _mark(copies[path]) not in ours.get(path, [])
+            if theirs or place.parent.is_symlink() and place.parent != self._folder:
                 self._problems[path] = (
                     f"another file of this name lies in {self._folder}; move it away"
                 )
                 continue
             try:
-                (self._folder / path).parent.mkdir(exist_ok=True)
-                self._part(item).replace(self._folder / path)
+                place.parent.mkdir(exist_ok=True)
+                self._part(item).replace(place)
             except OSError as error:
                 self._problems[path] = f"it cannot be put into {self._folder} ({error.strerror})"
                 continue
-            if _state(path, self._folder / path) != item.source:
+            if _state(path, place) != item.source:
                 raise FolderError(
                     f"the file system of {self._folder} does not keep times to the microsecond",
                     cure="Use a folder on another one",

@@ -88,10 +88,15 @@ class Spool:
             return
         paths = [o.path for row in edition.manifest.frames for o in row.outputs.values()]
         for path in [*paths, SHEET, SPIN]:
-            (edition.folder / path).unlink(missing_ok=True)
+            if self._is_ours(edition.folder / path):
+                (edition.folder / path).unlink(missing_ok=True)
         for folder in {(edition.folder / path).parent for path in paths} - {edition.folder}:
             with contextlib.suppress(OSError):  # people have put something there
                 folder.rmdir()
+
+    def _is_ours(self, file: Path) -> bool:
+        """Whether a place lies in the outbox: people can put links there that lead elsewhere."""
+        return file.parent.resolve().is_relative_to(self._places.outbox.resolve())
 
     def _edition(self, shoot: str) -> Edition | None:
         """The latest edition of a shoot, as the watcher sees it."""
@@ -141,7 +146,7 @@ class Spool:
         try:
             part.parent.mkdir(exist_ok=True)
             outbox.fetch(item, part)
-            if sha256(part.read_bytes()) == output.sha256:
+            if sha256(part.read_bytes()) == output.sha256 and self._is_ours(target):
                 target.parent.mkdir(exist_ok=True)
                 part.replace(target)
         except BucketError as error:

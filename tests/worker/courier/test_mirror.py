@@ -149,6 +149,17 @@ def test_what_others_put_into_the_folder_is_neither_removed_nor_replaced(
     assert found.keys() == {"car/01.jpg", "car/02.jpg", "car/03.jpg", "car/09.jpg"}
 
 
+def test_a_link_in_the_folder_leads_no_copy_elsewhere(
+    shop: Shop, mirror: Mirror, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder.mkdir()
+    (folder / "car").symlink_to(tmp_path / "elsewhere")
+    deliver(shop, 1)
+    assert "move it away" in mirror.round(GO_ON)["car/01.jpg"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_the_mark_that_a_shoot_is_ready_waits_until_every_photo_is_there(
     shop: Shop, mirror: Mirror, folder: Path
 ) -> None:

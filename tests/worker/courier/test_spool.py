@@ -173,6 +173,21 @@ def test_pictures_that_went_come_back_when_their_shoot_is_needed_again(
     assert list((places.outbox / ".courier").glob("*.part")) == []
 
 
+def test_a_link_in_the_outbox_leads_to_no_other_file(
+    shop: Shop, places: Places, records: Records, spool: Spool, tmp_path: Path
+) -> None:
+    publish(places)
+    deliver(shop, places, records)
+    folder = places.published("car")
+    (folder / "masks").rename(tmp_path / "elsewhere")
+    (folder / "masks").symlink_to(tmp_path / "elsewhere")
+    spool.let_go("car")
+    assert files(tmp_path / "elsewhere") == {"01.png", "02.png"}
+    (tmp_path / "elsewhere" / "01.png").unlink()
+    spool.prepare("car")
+    assert files(tmp_path / "elsewhere") == {"02.png"}
+
+
 def test_a_bucket_that_fails_meanwhile_costs_a_picture_that_is_made_again_and_no_shoot(
     shop: Shop, places: Places, records: Records, spool: Spool
 ) -> None:
