@@ -209,7 +209,7 @@ class Mirror:
             if path.endswith(f"/{READY}") and not all_there:
                 continue
             theirs = path in copies and _mark(copies[path]) not in ours.get(path, [])
-            if theirs or place.parent.is_symlink() and place.parent != self._folder:
+            if theirs or (place.parent.is_symlink() and place.parent != self._folder):
                 self._problems[path] = (
                     f"another file of this name lies in {self._folder}; move it away"
                 )
