@@ -14,12 +14,11 @@ import os
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from unet_core.images import PHOTO_SUFFIXES
 from worker.courier.bucket import Bucket, Item
+from worker.courier.keeper import Keeper, KeepAll, Need
 from worker.courier.records import Records
 from worker.errors import BucketError, FolderError
 from worker.intake.scan import READY
@@ -33,43 +32,6 @@ AT_ONCE = 8
 MOST_IN_A_ROW = 4
 """After so many failures, and nothing between them that went well, a bucket is left alone."""
 LONGEST_NAME_BYTES = 255
-
-
-class Need(Enum):
-    """What is to become of a shoot's copies."""
-
-    FETCH = "fetch"
-    """All of them are to be here."""
-    KEEP = "keep"
-    """Those that are here may stay."""
-    GO = "go"
-    """None of them is needed any more."""
-
-
-class Keeper(Protocol):
-    """Who knows what is needed of each shoot."""
-
-    def need(self, shoot: str, listed: list[Source], *, here: bool) -> Need:
-        """Of the shoot whose files in the bucket are ``listed``; ``here``: copies are there."""
-
-    def prepare(self, shoot: str) -> None:
-        """The shoot's copies are needed: before they come, and as long as they are."""
-
-    def let_go(self, shoot: str) -> None:
-        """The shoot's copies are going to be removed."""
-
-
-class KeepAll:
-    """Everything is needed, for ever."""
-
-    def need(self, shoot: str, listed: list[Source], *, here: bool) -> Need:
-        return Need.FETCH
-
-    def prepare(self, shoot: str) -> None:
-        pass
-
-    def let_go(self, shoot: str) -> None:
-        pass
 
 
 class Mirror:

@@ -21,7 +21,7 @@ from worker.corrections.desk import Edition, unanswered
 from worker.corrections.drops import look_at
 from worker.courier.bucket import Bucket, Item
 from worker.courier.delivery import is_delivered
-from worker.courier.mirror import Need
+from worker.courier.keeper import Need
 from worker.courier.records import Records
 from worker.courier.word import FOLDER
 from worker.errors import BucketError

@@ -8,7 +8,8 @@ import pytest
 from tests.buckets import Shop
 from tests.parts import photo_bytes
 from worker.courier.bucket import Bucket
-from worker.courier.mirror import KeepAll, Mirror, Need
+from worker.courier.keeper import KeepAll, Need
+from worker.courier.mirror import Mirror
 from worker.errors import BucketError, FolderError
 from worker.shoots import Source
 

@@ -12,7 +12,7 @@ from tests.buckets import Shop
 from tests.parts import manifest_with, photo_bytes, row_of
 from worker.courier.bucket import Bucket
 from worker.courier.delivery import Delivery
-from worker.courier.mirror import Need
+from worker.courier.keeper import Need
 from worker.courier.records import Records
 from worker.courier.spool import Spool
 from worker.outbox.files import sha256
