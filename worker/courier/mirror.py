@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from unet_core.images import PHOTO_SUFFIXES
 from worker.courier.bucket import Bucket, Item
-from worker.courier.keeper import Keeper, KeepAll, Need
+from worker.courier.keeper import KeepAll, Keeper, Need
 from worker.courier.records import Records
 from worker.errors import BucketError, FolderError
 from worker.intake.scan import READY
