@@ -42,11 +42,10 @@ class Delivery:
         for folder in self._published():
             if stop.is_set():
                 break
+            state = _state(folder)
+            if state is None or self._done.get(folder) == state:
+                continue
             try:
-                stat = (folder / MANIFEST).stat()
-                state = stat.st_mtime_ns, stat.st_ino
-                if self._done.get(folder) == state:
-                    continue
                 if not is_delivered(folder, self._records):
                     self._deliver(folder)
                 self._done[folder] = state
@@ -56,12 +55,9 @@ class Delivery:
                 failed_in_a_row += 1
                 if failed_in_a_row >= MOST_IN_A_ROW:
                     raise
-            except (ShootError, FolderError) as error:
-                problems[folder.name] = str(error)
-            except FileNotFoundError:
-                log.info("%s was published anew while it was carried", folder.name)
-            except OSError as error:
-                problems[folder.name] = f"{folder} cannot be read ({error.strerror})"
+            except (ShootError, FolderError, OSError) as error:
+                if _state(folder) == state:  # else it was published anew meanwhile
+                    problems[folder.name] = str(error)
         return problems
 
     def _published(self) -> Iterator[Path]:
@@ -83,8 +79,6 @@ class Delivery:
         self._records.write(shoot, {"edition": "", "files": sorted(carried | files)})
         if there != raw:
             self._carry(folder, manifest, there)
-            if (folder / MANIFEST).read_bytes() != raw:
-                raise FileNotFoundError(folder)
             self._bucket.put(raw, f"{shoot}/{MANIFEST}")
             log.info("%s is carried to %s", shoot, self._bucket.url)
         for path in sorted(carried - files):
@@ -129,6 +123,15 @@ class Delivery:
             item = self._bucket.look_at(path)
             if item is None or item.source.size != size:
                 raise BucketError(f"{self._bucket.url}/{path} did not come to lie there whole")
+
+
+def _state(folder: Path) -> tuple[int, int] | None:
+    """Of the edition in a folder: another one has another; ``None`` where there is none."""
+    try:
+        stat = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
 
 
 def is_delivered(folder: Path, records: Records) -> bool:
