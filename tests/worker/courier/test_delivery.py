@@ -174,14 +174,14 @@ def test_throttling_for_a_moment_costs_time_and_no_file(
 
 
 def test_an_edition_that_is_published_while_an_older_one_is_carried_comes_whole(
-    shop: Shop, places: Places, delivery: Delivery
+    shop: Shop, places: Places, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"{number:02}" for number in range(10)]
-    publish(places, {name: photo_bytes(1) for name in names})
-    newer = shop.damage(r"PUT .*/0[0-9]\.jpg", times=1)
+    monkeypatch.setattr("worker.courier.delivery.AT_ONCE", 1)
+    publish(places, pictures(1, 2))
+    newer = shop.damage("PUT", times=1)
 
     def publish_now(answer: tuple[int, dict[str, str], bytes]) -> object:
-        publish(places, {name: photo_bytes(2) for name in names})
+        publish(places, {"01": photo_bytes(8), "02": photo_bytes(9)})
         return answer
 
     newer.does = publish_now  # type: ignore[assignment]
