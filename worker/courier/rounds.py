@@ -48,9 +48,10 @@ class Route:
     problems: dict[str, str] = field(default_factory=dict)
     _away: Backoff = field(default_factory=lambda: Backoff(LONGEST_REST_SECONDS))
 
-    def tick(self, now: float, stop: threading.Event) -> None:
-        """A round, unless the bucket is given a rest at ``now`` (seconds, monotonic)."""
-        if now < self._away.until:
+    def tick(self, clock: Callable[[], float], stop: threading.Event) -> None:
+        """A round, unless the bucket is given a rest. ``clock`` tells seconds, monotonic: a rest
+        begins when a round has failed, which may take minutes."""
+        if clock() < self._away.until:
             return
         before = self.problems
         try:
@@ -58,13 +59,13 @@ class Route:
             self._away = Backoff(LONGEST_REST_SECONDS)
         except BucketError as error:
             self.problems = {self.bucket.url: str(error)}
-            log.warning("the %s rests for %.0f s", self.name, self._away.fail(now))
+            log.warning("the %s rests for %.0f s", self.name, self._away.fail(clock()))
         except (CycloramaError, OSError) as error:
             self.problems = {self.name: str(error)}
-            self._away.fail(now)
+            self._away.fail(clock())
         except Exception as error:  # whatever it is, it must not end the carrying for good
             self.problems = {self.bucket.url: f"{type(error).__name__}: {error}"}
-            log.exception("the %s rests for %.0f s", self.name, self._away.fail(now))
+            log.exception("the %s rests for %.0f s", self.name, self._away.fail(clock()))
         for path, why in self.problems.items():
             if before.get(path) != why:
                 log.warning("%s: %s", path, why)
@@ -122,7 +123,7 @@ class Courier:
 
     def _follow(self, route: Route, stop: threading.Event) -> None:
         while not stop.is_set():
-            route.tick(time.monotonic(), stop)
+            route.tick(time.monotonic, stop)
             stop.wait(self._settings.rescan_seconds)
 
     def _say(self, file: HealthFile) -> None:

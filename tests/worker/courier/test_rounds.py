@@ -78,8 +78,17 @@ def test_a_bucket_that_is_away_is_given_longer_and_longer_rests_and_told_of() ->
 def _began(rounds: Rounds, now: float) -> bool:
     before = rounds.count
     if rounds.ends:
-        rounds.route.tick(now, GO_ON)
+        rounds.route.tick(lambda: now, GO_ON)
     return rounds.count > before
+
+
+def test_a_rest_begins_when_a_round_has_failed_however_long_that_took() -> None:
+    rounds = Rounds(BucketError("it is away"), {})
+    times = iter([0.0, 100.0, 101.0, 102.5])
+    for _ in range(3):
+        rounds.route.tick(lambda: next(times), GO_ON)
+    assert rounds.count == 2
+    assert list(times) == []
 
 
 @pytest.mark.parametrize(
@@ -92,13 +101,13 @@ def _began(rounds: Rounds, now: float) -> bool:
 )
 def test_whatever_goes_wrong_is_told_and_ends_no_route(error: Exception, where: str) -> None:
     rounds = Rounds(error, {"car/01.jpg": "it could not be had"}, {})
-    rounds.route.tick(0.0, GO_ON)
+    rounds.route.tick(lambda: 0.0, GO_ON)
     assert str(error) in rounds.route.problems[where]
-    rounds.route.tick(1.0, GO_ON)
+    rounds.route.tick(lambda: 1.0, GO_ON)
     assert rounds.count == 1, "it has a rest"
-    rounds.route.tick(10.0, GO_ON)
+    rounds.route.tick(lambda: 10.0, GO_ON)
     assert rounds.route.problems == {"car/01.jpg": "it could not be had"}
-    rounds.route.tick(10.1, GO_ON)
+    rounds.route.tick(lambda: 10.1, GO_ON)
     assert (rounds.count, rounds.route.problems) == (3, {})
 
 
