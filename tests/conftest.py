@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
+from tests.buckets import Proxy, Shop, open_shop, serving_buckets
 from tests.parts import tiny_models
 from worker.outbox.places import Places
 from worker.queue.app import connect
@@ -54,6 +56,23 @@ def places(tmp_path: Path) -> Places:
     places = Places(tmp_path / "inbox", tmp_path / "outbox")
     places.check()
     return places
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[Proxy]:
+    """An S3 server behind a proxy."""
+    with serving_buckets() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def shop(bucket_server: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """An empty bucket, which this process reaches through the proxy."""
+    shop = open_shop(bucket_server, f"shop-{uuid.uuid4().hex[:8]}")
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    yield shop
+    shop.mend()
 
 
 @pytest.fixture

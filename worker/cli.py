@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,8 +40,10 @@ app.command()(corrections)
 app.command()(booth)
 out, err = Console(), Console(stderr=True)
 
-Inbox = Annotated[Path | None, typer.Option(help="Folder that is watched.")]
-Outbox = Annotated[Path | None, typer.Option(help="Folder in which finished shoots appear.")]
+Inbox = Annotated[str | None, typer.Option(help="Folder, or bucket, that is watched.")]
+Outbox = Annotated[
+    str | None, typer.Option(help="Folder, or bucket, in which finished shoots appear.")
+]
 Preset = Annotated[str | None, typer.Option(help="Preset: a name or a .toml file.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -65,9 +66,9 @@ def run(
     from worker.run import run_all
 
     if not once:
-        err.print(
-            f"watching {settings.inbox}, finished shoots go to {settings.outbox}; Ctrl-C ends"
-        )
+        source = settings.inbox_bucket or settings.inbox
+        target = settings.outbox_bucket or settings.outbox
+        err.print(f"watching {source}, finished shoots go to {target}; Ctrl-C ends")
     raise typer.Exit(run_all(settings, once=once, workers=workers, reporter=Reporter(err)))
 
 
@@ -98,6 +99,24 @@ def worker(
     from worker.line.service import run_worker
 
     raise typer.Exit(run_worker(settings, url))
+
+
+@app.command()
+def courier(
+    inbox: Inbox = None,
+    outbox: Outbox = None,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """The courier alone: carries files between buckets and this machine; once a studio."""
+    if until_stdin_closes:
+        _end_with_parent()
+    settings = _settings(inbox=inbox, outbox=outbox)
+    _log(settings)
+    from worker.courier.rounds import Courier
+    from worker.run import stop_on_signals
+
+    stop = stop_on_signals()
+    Courier(settings).run(stop)
 
 
 @app.command()
@@ -239,11 +258,13 @@ def doctor(
 
 
 def _settings(**overrides: Any) -> Settings:
+    from worker.courier.word import prepare_copies
     from worker.settings import read_settings
 
     settings = read_settings(**overrides)
     if settings.umask:
         os.umask(int(settings.umask, 8))
+    prepare_copies(settings)
     return settings
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from worker.courier.word import buckets
 from worker.errors import BrokerError, CycloramaError
 from worker.finish.presets import load_preset
 from worker.outbox.places import Places
@@ -32,6 +33,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: dict[str, Callable[[Settings], str]] = {
         "Python": _python,
         "folders": _folders,
+        "buckets": _buckets,
         "Redis": _redis,
         "preset": _preset,
         "device": _device,
@@ -56,6 +58,20 @@ def _python(settings: Settings) -> str:
 def _folders(settings: Settings) -> str:
     Places(settings.inbox, settings.outbox).check()
     return f"inbox {settings.inbox}, outbox {settings.outbox} (can be written)"
+
+
+def _buckets(settings: Settings) -> str:
+    from worker.courier.rounds import OUTBOX, PROBE, Courier
+
+    if not buckets(settings):
+        return "none is set"
+    courier = Courier(settings)
+    for route in courier.routes:
+        route.bucket.listing(PROBE)  # nothing, but a bucket that is not there tells
+        if route.name == OUTBOX:
+            route.bucket.put(b"", PROBE)
+            route.bucket.remove(PROBE)
+    return ", ".join(f"{route.name} {route.bucket.url}" for route in courier.routes) + " answer"
 
 
 def _redis(settings: Settings) -> str:

@@ -5,6 +5,7 @@ CycloramaError              the message says what failed, on which value, and th
 ├── PresetError             a preset cannot be used                       (exit code 2)
 ├── PlateError              a photo of the empty booth cannot be used
 ├── FolderError             inbox, outbox or state folder cannot be used  (exit code 2)
+├── BucketError             a bucket cannot be reached, or refuses
 ├── BrokerError             Redis cannot be reached or started            (exit code 2)
 ├── ModelError              no checkpoint or device that can be used      (exit code 2)
 ├── MessageError            a message on the queue is not one of ours
@@ -43,6 +44,15 @@ class PlateError(CycloramaError):
 
 class FolderError(CycloramaError):
     """Inbox, outbox or state folder cannot be used."""
+
+
+class BucketError(CycloramaError):
+    """A bucket cannot be reached, or refuses what was asked. ``away``: whatever else is asked now
+    would go the same way."""
+
+    def __init__(self, message: str, *, cure: str = "", away: bool = False) -> None:
+        super().__init__(message, cure=cure)
+        self.away = away
 
 
 class BrokerError(CycloramaError):

@@ -45,7 +45,7 @@ def configure_logging(*, form: Literal["text", "json"], level: int) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if form == "json" else text)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("celery", "kombu", "PIL"):
+    for chatty in ("celery", "kombu", "PIL", "aiobotocore", "botocore", "fsspec", "s3fs"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     # It calls it an error when a watch ends while an event is on its way.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)

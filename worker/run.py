@@ -22,6 +22,8 @@ from redis.exceptions import RedisError
 
 from worker.booth.history import BoothHistory
 from worker.corrections.drops import prepare_folder
+from worker.courier.rounds import bring, deliver
+from worker.courier.word import buckets, expect, heard
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox, View
@@ -98,6 +100,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
     Raises :class:`CycloramaError` when it cannot start with these settings.
     """
     Places(settings.inbox, settings.outbox).check()
+    stuck = bring(settings) if once else {}
     with broker(settings) as (url, mend):
         watcher, inbox = make_watcher(settings, url, once=once)
         redis = connect(url)
@@ -105,13 +108,15 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         crew = Crew(url, settings, count=workers)
         metrics = make_metrics(settings, url)
         schedule = Crew(url, settings, count=1, command="schedule")
+        couriers = 1 if buckets(settings) and not once else 0
+        courier = Crew(url, settings, count=couriers, command="courier")
         stop = stop_on_signals()
         view, refused = View(), ""
 
         def tick() -> View:
             nonlocal view, refused
             try:
-                for pid in crew.tend():
+                for pid in [*crew.tend(), *courier.tend()]:
                     with contextlib.suppress(RedisError):
                         leave(redis, worker_name(pid))
             except WorkerRefused as error:
@@ -122,6 +127,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             except RedisError:
                 mend()
                 raise
+            view.problems |= stuck if once else heard(settings)
             if view.open or not once:
                 crew.start()
             if settings.retrain_cron and not once:
@@ -135,6 +141,9 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             target=_show, args=(ProgressView(inbox, leases), lambda: view, reporter, stop)
         )
         show.start()
+        if couriers:
+            expect(settings)
+        courier.start()
         try:
             with serve_metrics(settings, metrics), telling(settings, last_word=once):
                 watch(
@@ -149,9 +158,11 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             stop.set()
             schedule.stop()
             crew.stop()
+            courier.stop()
             show.join()
         if refused:
             raise WorkerRefused(refused)
+        view.problems |= deliver(settings) if once else {}
         tally = ProgressView(inbox, leases).tally(view)
         reporter.finish(tally, view)
         return 1 if once and (tally.failed or view.problems or tally.done < tally.frames) else 0
@@ -302,9 +313,15 @@ def watch_only(settings: Settings) -> None:
     """The watcher alone, on a shared broker, until it is told to stop."""
     watcher, _ = make_watcher(settings, settings.broker_url)
     metrics = make_metrics(settings, settings.broker_url)
+
+    def tick() -> View:
+        view = watcher.tick(time.monotonic(), time.time())
+        view.problems |= heard(settings)
+        return view
+
     with serve_metrics(settings, metrics), telling(settings):
         watch(
-            metrics.around(lambda: watcher.tick(time.monotonic(), time.time())),
+            metrics.around(tick),
             settings.inbox,
             stop_on_signals(),
             rescan_seconds=settings.rescan_seconds,

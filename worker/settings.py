@@ -3,17 +3,22 @@
 Order of precedence: command line, ``CYCLORAMA_*``, ``.env``, the TOML file (``cyclorama.toml``
 in the working folder, or the one that ``CYCLORAMA_CONFIG`` names), defaults. An unknown name or
 an impossible value is refused by name.
+
+``inbox``, ``outbox`` and ``corrections`` are folders that this machine sees, always. One that is
+set to the URL of a bucket becomes a folder in ``spool/`` of the state folder, and the URL its
+``…_bucket``.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -26,6 +31,8 @@ from worker.errors import SettingsError
 
 PREFIX = "CYCLORAMA_"
 CONFIG = "CYCLORAMA_CONFIG"
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^@?#\s]+")
+"""Of a bucket. Nothing before an ``@``: a URL is shown in messages, so it may hold no password."""
 NOT_SETTINGS = {CONFIG, "CYCLORAMA_REAL_PHOTOS"}
 """Variables of the same prefix that are no settings: the file's name; the tests' real photos."""
 
@@ -37,10 +44,24 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    inbox: Path = Field(Path("inbox"), description="folder that is watched")
-    outbox: Path = Field(Path("outbox"), description="folder in which finished shoots appear")
+    inbox: Path = Field(
+        Path("inbox"), description="folder that is watched, or a bucket: `s3://name/folder`"
+    )
+    outbox: Path = Field(
+        Path("outbox"), description="folder or bucket in which finished shoots appear"
+    )
     corrections: Path | None = Field(
-        None, description="folder of corrected masks; default: corrections beside the inbox"
+        None,
+        description="folder or bucket of corrected masks; default: corrections beside the inbox",
+    )
+    inbox_bucket: str = Field("", description="bucket that is copied into the folder `inbox`")
+    outbox_bucket: str = Field("", description="bucket that finished shoots are carried to")
+    corrections_bucket: str = Field("", description="bucket that corrected masks come from")
+    spool_hours: float = Field(
+        72.0,
+        ge=0,
+        le=87600,
+        description="copies of what lies in buckets go so long after delivery; 0: never",
     )
     state: Path = Field(Path(".cyclorama"), description="embedded Redis, model store, logs")
     preset: str = Field("studio-grey", description="default preset: a name or a .toml file")
@@ -111,6 +132,23 @@ class Settings(BaseSettings):
         """The folder into which corrected masks are dropped."""
         return self.corrections or self.inbox.parent / "corrections"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _buckets_are_copied(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = dict(values)
+        spool = Path(values.get("state") or cls.model_fields["state"].default) / "spool"
+        for name in ("inbox", "outbox", "corrections"):
+            if "://" in str(values.get(name, "")):
+                values[f"{name}_bucket"], values[name] = str(values[name]), spool / name
+        return values
+
+    @field_validator("inbox_bucket", "outbox_bucket", "corrections_bucket")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        if url and not _URL.fullmatch(url):
+            raise ValueError("a bucket is named like s3://name/folder, without key or password")
+        return url.rstrip("/")
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -179,6 +217,8 @@ def near(name: str, known: set[str]) -> str:
 def _sentence(row: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in row["loc"])
     plain = name.lower().removeprefix(PREFIX.lower())
+    if name.endswith("_bucket"):  # what was given may hold a password
+        return f"setting {plain!r} ({PREFIX}{plain.upper()}): {row['msg']}"
     if row["type"] == "extra_forbidden":
         return f"unknown setting {name!r}. {near(plain, set(Settings.model_fields))}"
     return f"setting {plain!r} ({PREFIX}{plain.upper()}) is {row['input']!r}: {row['msg']}"

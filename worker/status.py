@@ -15,6 +15,7 @@ from rich.text import Text
 
 from worker.booth.history import BoothHistory
 from worker.corrections.drops import look as look_for_masks
+from worker.courier.word import heard
 from worker.errors import BrokerError, FolderError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox
@@ -92,7 +93,9 @@ def gather(
         crew, missing = workers(redis), missing_workers(redis)
         queued = int(redis.llen(QUEUE))
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
-    return Status(shoots, view.problems, crew, broker, missing, queued, _changes(booth))
+    return Status(
+        shoots, view.problems | heard(settings), crew, broker, missing, queued, _changes(booth)
+    )
 
 
 def _changes(booth: BoothHistory) -> list[str]:

@@ -34,7 +34,8 @@ def test_every_setting_and_command_is_one_that_there_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["compose.md", "systemd/README.md", "kubernetes/README.md", "operations.md"]
+    "name",
+    ["buckets.md", "compose.md", "systemd/README.md", "kubernetes/README.md", "operations.md"],
 )
 def test_a_page_begins_with_its_commands(name: str) -> None:
     before, _, _ = TEXTS[name].partition("```sh\n")

@@ -103,3 +103,46 @@ def test_the_variable_of_the_tests_own_photos_is_no_unknown_setting(
 def test_names_of_other_programs_in_env_are_passed_over() -> None:
     Path(".env").write_text("POSTGRES_PASSWORD=x\nCYCLORAMA_JOBS=4\n")
     assert read_settings().jobs == 4
+
+
+def test_a_bucket_becomes_a_folder_in_the_state_folder_and_its_url() -> None:
+    settings = read_settings(inbox="s3://shop/in/", outbox="memory://out", state="/srv/state")
+    assert settings.inbox == Path("/srv/state/spool/inbox")
+    assert settings.outbox == Path("/srv/state/spool/outbox")
+    assert settings.corrections_folder == Path("/srv/state/spool/corrections")
+    named = settings.inbox_bucket, settings.outbox_bucket, settings.corrections_bucket
+    assert named == ("s3://shop/in", "memory://out", "")
+
+
+def test_a_bucket_from_any_source_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("cyclorama.toml").write_text('corrections = "s3://shop/masks"\n')
+    monkeypatch.setenv("CYCLORAMA_INBOX", "s3://shop/in")
+    settings = read_settings()
+    assert (settings.inbox_bucket, settings.corrections_bucket) == (
+        "s3://shop/in",
+        "s3://shop/masks",
+    )
+    assert settings.corrections_folder == Path(".cyclorama/spool/corrections")
+
+
+def test_folder_and_bucket_can_be_named_each_for_itself() -> None:
+    settings = read_settings(inbox=Path("copy"), inbox_bucket="s3://shop/in")
+    assert (settings.inbox, settings.inbox_bucket) == (Path("copy"), "s3://shop/in")
+
+
+def test_what_another_process_is_started_with_means_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from worker.run import environment
+
+    settings = read_settings(inbox="s3://shop/in", outbox="s3://shop/out", broker_url="redis://r")
+    for name, value in environment(settings, "redis://r").items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == settings
+
+
+@pytest.mark.parametrize("url", ["s3://key:geheim@shop/in", "shop/in", "s3://"])
+def test_a_bucket_with_a_password_or_without_a_name_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match="without key or password") as caught:
+        read_settings(inbox_bucket=url)
+    assert "geheim" not in str(caught.value)

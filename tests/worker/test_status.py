@@ -12,8 +12,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from tests.buckets import Shop
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
-from worker.doctor import examine
+from worker.doctor import Finding, examine
 from worker.errors import FolderError
 from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
@@ -243,3 +244,29 @@ def test_a_person_sees_every_shoot_problem_and_worker(
     for words in ("[bold]car", "ready", "0/2", "empty: this folder holds no photo", "studio-7"):
         assert words in text.getvalue()
     assert "Redis: running" in text.getvalue()
+
+
+def test_the_doctor_tries_whether_buckets_can_be_read_and_written(
+    no_settings: Path, shop: Shop
+) -> None:
+    def buckets(**places: str) -> Finding:
+        return next(f for f in examine(read_settings(**places)) if f.what == "buckets")
+
+    assert buckets().detail == "none is set"
+    both = {"inbox": shop.url("in"), "outbox": shop.url("out")}
+    assert buckets(**both).good
+    assert shop.paths("out") == set(), "nothing is left there"
+    assert "Create the bucket" in buckets(inbox=f"s3://{shop.name}-gone/in").detail
+    shop.refuse("PUT", 403, "AccessDenied")
+    assert buckets(inbox=shop.url("in")).good, "nothing is written to an inbox"
+    found = buckets(**both)
+    assert not found.good
+    assert "Look at the credentials" in found.detail
+
+
+def test_a_bucket_that_nobody_carries_for_needs_a_person(no_settings: Path) -> None:
+    settings = read_settings(inbox=Path("inbox"), outbox="s3://shop/out")
+    settings.inbox.mkdir()
+    status = gather(settings)
+    assert status.needs_a_person
+    assert "cyclorama courier" in status.problems["s3://shop/out"]

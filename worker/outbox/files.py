@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import uuid
@@ -25,13 +26,20 @@ def write_file(path: Path, data: bytes) -> None:
         raise
 
 
+NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes renames inside a folder durable, where the system knows how."""
+    """Makes renames inside a folder durable, where the file system knows how: some network shares
+    do not, and have no other way."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_SUCH_CALL:
+            raise
     finally:
         os.close(handle)
 

@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from worker.backoff import Backoff
 from worker.outbox.places import Places
 from worker.settings import Settings
 from worker.webhook.events import Event, Outbox
@@ -25,21 +25,6 @@ log = logging.getLogger(__name__)
 LEDGER = ".webhook.jsonl"
 """In the outbox, so that it lives as long as what it is about."""
 LONGEST_REST_SECONDS = 300.0
-
-
-@dataclass
-class Backoff:
-    """Waits twice as long after every failure in a row."""
-
-    failures: int = 0
-    until: float = 0.0
-
-    def fail(self, now: float) -> float:
-        """Notes a failure; returns for how many seconds to wait."""
-        self.failures += 1
-        rest = min(LONGEST_REST_SECONDS, 2.0 ** min(self.failures, 20))
-        self.until = now + rest
-        return rest
 
 
 class Herald:
@@ -56,7 +41,7 @@ class Herald:
     ) -> None:
         self._outbox, self._ledger, self._receiver = outbox, ledger, receiver
         self._monotonic, self._clock = monotonic, clock
-        self._away = Backoff()
+        self._away = Backoff(LONGEST_REST_SECONDS)
         self._refused: dict[str, Backoff] = {}
         if ledger.is_new:  # a receiver that is new does not want to hear of years
             ledger.begin({event.place: event.id for event in outbox.events()})
@@ -76,7 +61,8 @@ class Herald:
         try:
             self._receiver.tell(event, at=int(self._clock()))
         except NotHeard as error:
-            backoff = self._away if error.away else self._refused.setdefault(event.id, Backoff())
+            fresh = Backoff(LONGEST_REST_SECONDS)
+            backoff = self._away if error.away else self._refused.setdefault(event.id, fresh)
             log.warning(
                 "%s (%s) was not heard: %s %s; it is told again in %.0f s",
                 event.place,
@@ -86,7 +72,7 @@ class Herald:
                 backoff.fail(self._monotonic()),
             )
             return
-        self._away = Backoff()
+        self._away = Backoff(LONGEST_REST_SECONDS)
         self._ledger.add(event.place, event.id)
         log.info("%s is told of %s (%s)", self._receiver.host, event.place, event.type)
 

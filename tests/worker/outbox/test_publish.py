@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,28 @@ def test_a_frame_is_taken_over_from_the_older_edition_unchanged(places: Places) 
     assert staging.rows() == {PHOTO: row}
     folder = staging.publish(manifest(row))
     assert (folder / "01.jpg").read_bytes() == photo_bytes(1)
+
+
+def test_a_share_that_syncs_no_folders_and_has_no_links_is_good_enough(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def of_files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    monkeypatch.setattr(os, "link", no_links)
+    row = stage(places)
+    folder = publish(places, row)
+    staging = Staging(places, "car")
+    assert staging.adopt(row, folder)
+    assert tree(staging.publish(manifest(row))) == WHOLE
 
 
 def test_a_frame_whose_files_are_gone_is_not_taken_over(places: Places) -> None:

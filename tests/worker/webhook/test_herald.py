@@ -13,7 +13,7 @@ from tests.worker.webhook.test_events import publish
 from worker.outbox.places import Places
 from worker.outbox.publish import release
 from worker.webhook.events import Outbox
-from worker.webhook.herald import LEDGER, LONGEST_REST_SECONDS, Backoff, Herald
+from worker.webhook.herald import LEDGER, Herald
 from worker.webhook.ledger import Ledger
 from worker.webhook.receiver import Receiver
 
@@ -152,13 +152,6 @@ def test_the_log_names_shoot_host_and_pause_but_not_the_address(
     assert "car (shoot.complete) was not heard: 127.0.0.1 answered 503" in caplog.text
     assert "again in 2 s" in caplog.text
     assert "hidden" not in caplog.text
-
-
-def test_the_pause_never_gets_longer_than_its_limit() -> None:
-    backoff = Backoff()
-    pauses = [backoff.fail(0.0) for _ in range(2000)]
-    assert pauses[:3] == [2.0, 4.0, 8.0]
-    assert max(pauses) == LONGEST_REST_SECONDS
 
 
 def test_a_disk_that_fails_costs_a_line_in_the_log_and_no_event(
