@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,15 +22,16 @@ from worker.corrections.desk import Edition
 from worker.errors import CycloramaError, PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.corrected import CorrectionsView
+from worker.intake.editions import Editions, State
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
 from worker.logs import about
-from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
+from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
 from worker.outbox.sweep import Sweep
-from worker.queue.leases import Leases, queued
+from worker.queue.leases import Leases, Standing, queued
 from worker.queue.messages import JobMessage
-from worker.shoots import PRESET, Shoot, Source, group
+from worker.shoots import PRESET, Shoot, Source, frames, sorted_by_shoot
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ LOST_AFTER_SECONDS = 10.0
 """A job that is noted as queued for so long and is not in the queue was lost: queue it again."""
 MOST_IN_A_TICK = 200
 """Shoots that are queued at once; the next tick goes on."""
+ASKED_AT_ONCE = 500
+"""Redis is asked for the notes of so many shoots in one message."""
 LONGEST_REST_SECONDS = 60.0
 CHECK_SECONDS = 2.0
 """Reading new photos to their end may take so long in one look; the next one goes on, so that the
@@ -67,6 +70,20 @@ class View:
         return [d for d in self.decisions.values() if d.stage != Stage.DONE]
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A shoot that was done when it was looked at. That stays so as long as neither its photos nor
+    its manifest change; of the manifest itself nothing need be kept."""
+
+    sources: tuple[Source, ...]
+    state: State | None
+    decision: Decision
+
+    def holds(self, sources: list[Source], state: State | None) -> bool:
+        """Whether photos and manifest are as they were."""
+        return self.state == state and self.sources == tuple(sources)
+
+
 class Inbox:
     """The inbox held against the outbox. Reads folders only: no queue, nothing written."""
 
@@ -86,7 +103,8 @@ class Inbox:
         self._whole: dict[Source, bool] = {}
         self._checked_seconds = 0.0
         """Spent in this look."""
-        self._editions: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
+        self._editions = Editions(places)
+        self._done: dict[str, _Done] = {}
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
@@ -94,34 +112,52 @@ class Inbox:
         self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
-        for shoot in group(snapshot.sources.values()):
-            if len(shoot.frames) > self._rules.max_frames:
-                view.problems[shoot.name] = (
-                    f"{len(shoot.frames)} photos are more than a shoot may have "
+        done, self._done = self._done, {}
+        for name, sources in sorted_by_shoot(snapshot.sources.values()):
+            if len(sources) > self._rules.max_frames:
+                view.problems[name] = (
+                    f"{len(sources)} photos are more than a shoot may have "
                     f"({self._rules.max_frames}); split it, or raise CYCLORAMA_MAX_FRAMES"
                 )
                 continue
             try:
-                expected = self._preset(shoot.name, snapshot).frames
+                expected = self._preset(name, snapshot).frames
             except PresetError as error:
-                view.problems[f"{shoot.name}/{PRESET}"] = str(error)
+                view.problems[f"{name}/{PRESET}"] = str(error)
                 continue
-            manifest = self.manifest(shoot.name)
-            view.decisions[shoot.name] = decide(
-                shoot,
-                missing=missing(shoot, manifest),
-                withdrawn=withdrawn(shoot, manifest),
-                expected=expected,
-                marked_ready=shoot.name in snapshot.ready,
-                rest=self._rest,
-                whole=self._is_whole,
-                rules=self._rules,
-                now=now,
-            )
+            before = done.get(name)
+            if before and before.holds(sources, self._editions.state(name)):
+                self._done[name] = before
+                view.decisions[name] = before.decision
+            else:
+                ready = name in snapshot.ready
+                view.decisions[name] = self._decide(name, sources, expected, ready, now)
         self._whole = {s: w for s, w in self._whole.items() if s.path in snapshot.sources}
         if self._corrections:
             self._correct(view, self._corrections, now)
         return view
+
+    def _decide(
+        self, name: str, sources: list[Source], expected: int, marked_ready: bool, now: float
+    ) -> Decision:
+        """The decision on a shoot that has to be looked at; one that is done is remembered."""
+        state = self._editions.state(name)
+        shoot, manifest = Shoot(name, frames(sources)), self.manifest(name)
+        decision = decide(
+            shoot,
+            missing=missing(shoot, manifest),
+            withdrawn=withdrawn(shoot, manifest),
+            expected=expected,
+            marked_ready=marked_ready,
+            rest=self._rest,
+            whole=self._is_whole,
+            rules=self._rules,
+            now=now,
+        )
+        if decision.stage == Stage.DONE:
+            self._done[name] = _Done(tuple(sources), state, decision)
+            self._editions.forget(name)
+        return decision
 
     def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
         """Adds to ``view`` what the corrections folder asks of finished shoots."""
@@ -143,19 +179,8 @@ class Inbox:
         return edition.manifest if edition else None
 
     def edition(self, shoot: str) -> Edition | None:
-        """The latest edition of a shoot: the held one before the published one, because it is
-        the newer; its manifest is read again only when it changed."""
-        for folder in (self.places.held(shoot), self.places.published(shoot)):
-            try:
-                stat = (folder / MANIFEST).stat()
-            except OSError:
-                continue
-            state = (stat.st_mtime_ns, stat.st_ino)
-            known = self._editions.get(folder)
-            if known is None or known[0] != state:
-                known = self._editions[folder] = (state, read_manifest(folder))
-            return Edition(folder, known[1]) if known[1] else None
-        return None
+        """The latest edition of a shoot."""
+        return self._editions.latest(shoot)
 
     def _is_whole(self, source: Source) -> bool:
         if not self._whole.get(source):
@@ -194,22 +219,33 @@ class Watcher:
         self._max_attempts, self._once = max_attempts, once
         self._sweep = Sweep(inbox.places, rest_seconds=2 * leases.seconds)
         self._said: dict[str, str] = {}
+        self._head: float | None = None
+        """When the job at the queue's head was queued, once that was asked for in this tick."""
 
     def tick(self, now: float, clock: float) -> View:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
         since the epoch (notes in Redis are shared with other machines)."""
         view = self._inbox.view(now)
+        self._head = None
         room = MOST_IN_A_TICK
-        for decision in view.decisions.values():
-            if decision.stage == Stage.READY and room:
-                room -= self._submit(decision.shoot, clock, view)
+        for shoot, standing in self._ready(view):
+            room -= self._submit(shoot, standing, clock, view)
+            if not room:
+                break
         self._report(view.problems)
         wanted = {decision.shoot.name for decision in view.open}
         self._sweep.tick(now, wanted=wanted, in_work=self._leases.held)
         return view
 
-    def _submit(self, shoot: Shoot, clock: float, view: View) -> bool:
-        message = self._job(JobMessage.of(shoot), clock)
+    def _ready(self, view: View) -> Iterator[tuple[Shoot, Standing]]:
+        """The shoots that are to be made, and where Redis says that they stand."""
+        shoots = [d.shoot for d in view.decisions.values() if d.stage == Stage.READY]
+        for start in range(0, len(shoots), ASKED_AT_ONCE):
+            some = shoots[start : start + ASKED_AT_ONCE]
+            yield from zip(some, self._leases.standings([s.name for s in some]), strict=True)
+
+    def _submit(self, shoot: Shoot, standing: Standing, clock: float, view: View) -> bool:
+        message = self._job(shoot, standing, clock)
         if message is None:
             return False
         if message.deaths >= self._max_attempts or (
@@ -228,18 +264,19 @@ class Watcher:
             log.info("queued %s: %d frames, attempt %d", shoot.name, frames, attempt)
         return True
 
-    def _job(self, fresh: JobMessage, clock: float) -> JobMessage | None:
+    def _job(self, shoot: Shoot, standing: Standing, clock: float) -> JobMessage | None:
         """The job to queue now; ``None`` if the shoot is queued or in work, or has to rest."""
-        if self._leases.held(fresh.shoot):
+        if standing.held:
             return None
-        note = self._leases.note(fresh.shoot)
+        note = standing.note
         if note is None:
-            return fresh
+            return JobMessage.of(shoot)
         same = {"attempt": note.attempt, "deaths": note.deaths}
         age = abs(clock - note.at)  # a clock that was set back must not make us wait for hours
         if note.state == "queued":
             lost = age > LOST_AFTER_SECONDS and self._is_past(note.at)
-            return fresh.model_copy(update=same) if lost else None
+            return JobMessage.of(shoot).model_copy(update=same) if lost else None
+        fresh = JobMessage.of(shoot)
         if note.photos != fresh.photos:
             return fresh  # somebody changed the photos since: they deserve a fresh start
         if note.state == "returned":
@@ -254,8 +291,10 @@ class Watcher:
 
     def _is_past(self, queued_at: float) -> bool:
         """Whether the queue has gone on beyond what was queued then."""
-        oldest = self._queue.oldest()
-        return oldest is None or oldest > queued_at
+        if self._head is None:
+            oldest = self._queue.oldest()
+            self._head = float("inf") if oldest is None else oldest
+        return self._head > queued_at
 
     def _report(self, problems: dict[str, str]) -> None:
         for path, sentence in problems.items():
