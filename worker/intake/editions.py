@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,10 @@ State = tuple[Path, int, int]
 
 
 class Editions:
-    """Held and published shoots of an outbox."""
+    """Held and published shoots of an outbox. May be asked from several threads."""
 
     def __init__(self, places: Places) -> None:
-        self._places = places
+        self._places, self._one_at_a_time = places, threading.Lock()
         self._read: dict[Path, tuple[State, Manifest | None]] = {}
 
     def state(self, shoot: str) -> State | None:
@@ -37,8 +38,9 @@ class Editions:
 
     def forget(self, shoot: str) -> None:
         """Lets the memory of its manifests go; they are read again when they are asked for."""
-        for folder in self._folders(shoot):
-            self._read.pop(folder, None)
+        with self._one_at_a_time:
+            for folder in self._folders(shoot):
+                self._read.pop(folder, None)
 
     def _states(self, shoot: str) -> Iterator[State]:
         for folder in self._folders(shoot):
@@ -53,10 +55,11 @@ class Editions:
 
     def _manifest(self, state: State) -> Manifest | None:
         folder = state[0]
-        known = self._read.pop(folder, None)
-        if known is None or known[0] != state:
-            known = state, read_manifest(folder)
-        self._read[folder] = known  # last in order: it was asked for last
-        if len(self._read) > KEPT:
-            del self._read[next(iter(self._read))]
+        with self._one_at_a_time:
+            known = self._read.pop(folder, None)
+            if known is None or known[0] != state:
+                known = state, read_manifest(folder)
+            self._read[folder] = known  # last in order: it was asked for last
+            if len(self._read) > KEPT:
+                del self._read[next(iter(self._read))]
         return known[1]
