@@ -7,6 +7,7 @@ photo without a number is a shoot of one. Frames are in order of their angle, by
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     names = {}
     for path in paths:
         pure = PurePosixPath(path)
-        name = stem = _cut(pure.stem)
+        name = stem = sys.intern(_cut(pure.stem))  # most shoots have the same names
         if _folded(name) in taken:
             name = f"{stem}-{pure.suffix.removeprefix('.').lower()}"
         base, count = name, 2

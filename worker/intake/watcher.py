@@ -104,11 +104,14 @@ class Inbox:
         self._checked_seconds = 0.0
         """Spent in this look."""
         self._editions = Editions(places)
+        self._seen: dict[str, Source] = {}
+        """What the last look found."""
         self._done: dict[str, _Done] = {}
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
-        snapshot = look(self.places.inbox)
+        snapshot = look(self.places.inbox, self._seen)
+        self._seen = snapshot.sources
         self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
