@@ -154,7 +154,7 @@ def install(home: Path) -> Path:
         shutil.rmtree(old)  # what some Pythons bring along is too old to build us
     theirs = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "of-the-parent.pth").write_text("\n".join(theirs) + "\n")
-    pip = [place / "bin/python", "-m", "pip", *INSTALL.split()[1:]]
+    pip = [str(place / "bin/python"), "-m", "pip", *INSTALL.split()[1:]]
     subprocess.run(pip, cwd=home / "cyclorama", check=True)
     return place / "bin"
 

@@ -185,15 +185,15 @@ def _wait_for(paths: list[Path]) -> None:
 
 
 def _cpu(redis: Redis) -> float:
-    info: dict[str, Any] = redis.info("cpu")  # type: ignore[assignment]
+    info: dict[str, Any] = redis.info("cpu")
     return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
 
 
 def _commands(redis: Redis) -> int:
-    info: dict[str, Any] = redis.info("stats")  # type: ignore[assignment]
+    info: dict[str, Any] = redis.info("stats")
     return int(info["total_commands_processed"])
 
 
 def _memory(redis: Redis) -> int:
-    info: dict[str, Any] = redis.info("memory")  # type: ignore[assignment]
+    info: dict[str, Any] = redis.info("memory")
     return int(info["used_memory"])

@@ -76,7 +76,7 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--workers", type=int, default=1000, help="[default: 1000]")
     add("--shoots", type=int, default=62_500, help="of 16 frames, in the day [default: 62500]")
-    add("--hours", type=int, nargs=2, default=(7, 13), metavar=("FROM", "TO"), help="[7 13]")
+    add("--hours", type=int, nargs=2, default=(9, 12), metavar=("FROM", "TO"), help="[9 12]")
     add("--kept-days", type=float, default=7, help="shoots lie in the inbox [default: 7]")
     add("--frame-seconds", type=float, default=18, help="of one worker [default: 18]")
     add("--deaths", type=int, default=60, help="of workers in mid-work [default: 60]")

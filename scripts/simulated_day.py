@@ -281,5 +281,5 @@ def _argument(raw: bytes) -> Any:
 
 
 def _memory(redis: Redis) -> int:
-    info: dict[str, Any] = redis.info("memory")  # type: ignore[assignment]
+    info: dict[str, Any] = redis.info("memory")
     return int(info["used_memory"])
