@@ -76,11 +76,11 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--workers", type=int, default=1000, help="[default: 1000]")
     add("--shoots", type=int, default=62_500, help="of 16 frames, in the day [default: 62500]")
-    add("--hours", type=int, nargs=2, default=(9, 12), metavar=("FROM", "TO"), help="[9 12]")
+    add("--hours", type=int, nargs=2, default=(10, 12), metavar=("FROM", "TO"), help="[10 12]")
     add("--kept-days", type=float, default=7, help="shoots lie in the inbox [default: 7]")
     add("--frame-seconds", type=float, default=18, help="of one worker [default: 18]")
     add("--deaths", type=int, default=60, help="of workers in mid-work [default: 60]")
-    add("--sample", type=int, default=1500, help="shoots in the inbox that is measured")
+    add("--sample", type=int, default=1000, help="shoots in the inbox that is measured")
     add("--made", type=int, default=40, help="shoots that the real worker makes")
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="nothing but JSON on standard output")
