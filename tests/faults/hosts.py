@@ -73,12 +73,18 @@ def cut_off(fleet: Fleet, name: str) -> dict[str, Any]:
     fleet.network.pull_the_cable(fleet.hosts[name])
     seconds = fleet.wait_for(caught, lambda: fleet.delivered([caught]))
     fleet.wait_for("all others", lambda: fleet.delivered(names), seconds=300)
+    fleet.wait_for(f"a word on {caught}", lambda: bool(_deliverer(fleet, caught)))
     return {
         "host": name,
         "shoot": caught,
         "seconds_until_it_was_delivered": round(seconds, 1),
-        "delivered_by": next(host for host, n in fleet.deliveries().items() if n[caught]),
+        "delivered_by": _deliverer(fleet, caught),
     }
+
+
+def _deliverer(fleet: Fleet, shoot: str) -> str:
+    """The host that says that it published a shoot."""
+    return next((host for host, times in fleet.deliveries().items() if times[shoot]), "")
 
 
 def _in_work(fleet: Fleet, host: str, names: list[str]) -> str:
