@@ -74,9 +74,9 @@ def main() -> int:
 def watched(root: Path, shoots: int) -> dict[str, Any]:
     """Ticks over an inbox with so many shoots: the first one, those that find them settled and
     queue them, some at a time, and one when all are queued."""
-    settings = _studio(root, shoots)
+    settings = small_studio(root, shoots)
     with redis_server(settings.state) as url:
-        before = _resident_mb(os.getpid())
+        before = resident_mb(os.getpid())
         watcher, _ = make_watcher(settings, url)
         queue = JobQueue(url, connect(url))
         seconds: list[float] = []
@@ -98,14 +98,14 @@ def watched(root: Path, shoots: int) -> dict[str, Any]:
         "longest_tick_seconds": round(max(seconds), 2),
         "last_tick_seconds": round(seconds[-1], 2),
         "seconds_until_all_are_queued": round(sum(seconds[:-1]), 1),
-        "tick_memory_mb": round(_resident_mb(os.getpid()) - before, 1),
+        "tick_memory_mb": round(resident_mb(os.getpid()) - before, 1),
     }
 
 
 def worked(root: Path, shoots: int) -> dict[str, Any]:
     """The worker's resident memory while it makes so many shoots, one after the other in the
     queue; the first tenth, in which caches fill, is told apart."""
-    settings = _studio(root, shoots)
+    settings = small_studio(root, shoots)
     with redis_server(settings.state) as url:
         redis = connect(url)
         crew, queue = Crew(url, settings, count=1), JobQueue(url, redis)
@@ -144,11 +144,11 @@ def _feed(settings: Settings, queue: JobQueue, process: int, shoots: int) -> lis
             done = sum((path / MANIFEST).exists() for path in settings.outbox.iterdir())
             bar.update(task, completed=done * TURN)
             while len(memory) < SAMPLES * done // shoots:
-                memory.append(round(_resident_mb(process), 1))
+                memory.append(round(resident_mb(process), 1))
     return memory
 
 
-def _studio(root: Path, shoots: int) -> Settings:
+def small_studio(root: Path, shoots: int) -> Settings:
     """Folders, a tiny checkpoint and an inbox of links to one small photo."""
     settings = read_settings(
         inbox=root / "inbox", outbox=root / "outbox", state=root / "state", device="cpu"
@@ -171,7 +171,7 @@ def _studio(root: Path, shoots: int) -> Settings:
     return settings
 
 
-def _resident_mb(process: int) -> float:
+def resident_mb(process: int) -> float:
     """Memory of a process that lies in RAM, in MB (Linux)."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

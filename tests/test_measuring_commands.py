@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
-def run(script: str, *arguments: str) -> dict[str, dict[str, dict[str, float]]]:
+def run(script: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / script), *arguments, "--json"],
         capture_output=True,
@@ -23,7 +24,7 @@ def run(script: str, *arguments: str) -> dict[str, dict[str, dict[str, float]]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -37,6 +38,24 @@ def test_a_large_inbox_and_a_long_work_are_measured() -> None:
     assert worker["frames"] == 32
     assert worker["memory_mb_at_the_end"] > 100
     assert worker["growth"] < 0.5
+
+
+@pytest.mark.line
+def test_the_limits_of_a_large_studio_are_named_in_order() -> None:
+    small = ("--workers", "8", "--shoots", "400", "--frame-seconds", "6", "--kept-days", "2")
+    quick = ("--hours", "9", "10", "--deaths", "4", "--sample", "30", "--made", "2")
+    report = run("simulate.py", *small, *quick)
+
+    day, options = report["day"], report["options"]
+    assert day["done"] == 36, "9 of 100 parts of the day arrive in that hour"
+    assert day["twice"] == 0
+    assert day["leases_expired"] > 0
+    assert day["taken_over_median"] <= 2 * options["lease_seconds"]
+    assert report["look"]["seconds"] > 0
+    assert report["costs"]["connections"] >= 3
+    shares = [limit["share"] for limit in report["limits"]]
+    assert len(shares) == 7
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_what_was_tried_is_measured_side_by_side(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from worker.intake.inbox import Inbox, View
-from worker.intake.plan import Stage, missing
+from worker.intake.plan import Decision, Stage, missing
 from worker.outbox.manifest import Manifest
 from worker.queue.leases import Leases
 
@@ -29,8 +29,17 @@ class Tally:
     frames: int = 0
     done: int = 0
     failed: int = 0
-    finished: dict[str, Manifest] = field(default_factory=dict)
-    """Manifests of the shoots that are done, by shoot."""
+    finished: dict[str, str] = field(default_factory=dict)
+    """What there is to say of the shoots that are done, by shoot."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What is kept of a manifest, as long as the decision on its shoot is the same."""
+
+    decision: Decision
+    failed: int
+    sentence: str
 
 
 class ProgressView:
@@ -38,21 +47,32 @@ class ProgressView:
 
     def __init__(self, inbox: Inbox, leases: Leases) -> None:
         self._inbox, self._leases = inbox, leases
+        self._finished: dict[str, _Finished] = {}
 
     def tally(self, view: View) -> Tally:
         """The counts for what the last look found."""
         tally = Tally()
+        known, self._finished = self._finished, {}
         for name, decision in view.decisions.items():
             frames = len(decision.shoot.frames)
             tally.frames += frames
-            manifest = self._inbox.manifest(name)
-            if manifest and not missing(decision.shoot, manifest):  # perhaps since the last look
+            if finished := self._look(decision, known.get(name)):
+                self._finished[name] = finished
                 tally.done += frames
-                tally.failed += len(manifest.failed())
-                tally.finished[name] = manifest
+                tally.failed += finished.failed
+                tally.finished[name] = finished.sentence
             elif decision.stage == Stage.READY and (note := self._leases.note(name)):
                 tally.done += min(note.done, frames)
         return tally
+
+    def _look(self, decision: Decision, known: _Finished | None) -> _Finished | None:
+        """What is known of a shoot that is done, perhaps since the last look."""
+        if known and known.decision is decision:
+            return known
+        manifest = self._inbox.manifest(decision.shoot.name)
+        if manifest is None or missing(decision.shoot, manifest):
+            return None
+        return _Finished(decision, len(manifest.failed()), _sentence(manifest))
 
 
 class Reporter:
@@ -74,7 +94,7 @@ class Reporter:
                 self._say(f"{len(self._known)} shoots were done before")
         for name in sorted(tally.finished.keys() - self._known):
             self._known.add(name)
-            self._say(_sentence(tally.finished[name]))
+            self._say(tally.finished[name])
         for path, sentence in sorted(view.problems.items()):
             if self._problems.get(path) != sentence:
                 self._say(f"{path}: {sentence}", style="yellow")

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Night:
     """``promoted``, ``refused``, ``failed``, ``skipped``, or ``busy``: another one is at it."""
     reason: str
     folder: Path | None = None
+    dice: dict[str, float] = field(default_factory=dict)
+    """Mean Dice on the holdout of ``champion`` and ``candidate``, if it was measured."""
 
 
 def retrain(
@@ -168,7 +170,8 @@ def _go_on(
     }
     write_report(folder, outcome, facts)
     (folder / "state.pt").unlink(missing_ok=True)
-    return Night(outcome, verdict.reason, folder)
+    dice = {"champion": verdict.champion["dice_mean"], "candidate": verdict.candidate["dice_mean"]}
+    return Night(outcome, verdict.reason, folder, dice)
 
 
 def _measure(

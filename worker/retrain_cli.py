@@ -6,17 +6,24 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 from worker.errors import BrokerError, CycloramaError
 from worker.logs import configure_logging
+from worker.night_record import write_record
 from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.roster import workers
 from worker.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from worker.retrain import Night
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -42,7 +49,9 @@ def main(given: Sequence[str] | None = None) -> int:
             batch=options.batch,
             crop=tuple(options.crop),
         )
-        night = retrain(settings, chosen, pause=Courtesy(shoots_wait(settings)))
+        with recorded(settings.model_store) as record:
+            night = retrain(settings, chosen, pause=Courtesy(shoots_wait(settings)))
+            record(night)
     except CycloramaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,6 +63,25 @@ def main(given: Sequence[str] | None = None) -> int:
         if night.folder:
             print(f"report: {night.folder / 'report.html'}")
     return 1 if night.outcome == "failed" else 0
+
+
+@contextmanager
+def recorded(store: Path) -> Iterator[Callable[[Night], None]]:
+    """Leaves a record of the night in the model store; an error that comes out of the block is a
+    failed night. One that found another at work leaves none."""
+    began = time.monotonic()
+
+    def record(night: Night) -> None:
+        if night.outcome != "busy":
+            seconds = time.monotonic() - began
+            write_record(store, night.outcome, night.reason, seconds=seconds, dice=night.dice)
+
+    try:
+        yield record
+    except Exception as error:
+        seconds = time.monotonic() - began
+        write_record(store, "failed", str(error), seconds=seconds, dice={})
+        raise
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -31,6 +31,7 @@ from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
 from worker.intake.watcher import Watcher, watch
 from worker.metrics import serving
+from worker.night_record import NightMetrics
 from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
 from worker.queue.app import JobQueue, connect
@@ -40,6 +41,7 @@ from worker.queue.leases import Leases
 from worker.queue.roster import leave, worker_name
 from worker.settings import Settings
 from worker.webhook.herald import telling
+from worker.webhook.metrics import HeraldMetrics
 
 log = logging.getLogger(__name__)
 
@@ -77,19 +79,31 @@ def observed(settings: Settings) -> list[Path]:
 
 
 def make_metrics(settings: Settings, broker_url: str) -> WatcherMetrics:
-    """The figures of a watcher on the settings' folders."""
+    """The figures of a watcher on the settings' folders, and of the nights."""
     booth = BoothHistory(settings.outbox)
-    return WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url), booth)
+    metrics = WatcherMetrics(Places(settings.inbox, settings.outbox), connect(broker_url), booth)
+    metrics.registry.register(NightMetrics(settings.model_store))
+    return metrics
 
 
-def serve_metrics(settings: Settings, metrics: WatcherMetrics) -> AbstractContextManager[None]:
-    """Figures and health of the watcher over HTTP, if the settings name a port."""
-    return serving(
-        settings.metrics_host,
-        settings.metrics_port,
-        registry=metrics.registry,
-        complaint=metrics.complaint,
-    )
+@contextmanager
+def beside_the_watcher(
+    settings: Settings, metrics: WatcherMetrics, *, last_word: bool = False
+) -> Iterator[None]:
+    """Figures and health of the watcher over HTTP, if the settings name a port, and the webhook,
+    whose figures are among them."""
+    with (
+        telling(settings, last_word=last_word) as herald,
+        serving(
+            settings.metrics_host,
+            settings.metrics_port,
+            registry=metrics.registry,
+            complaint=metrics.complaint,
+        ),
+    ):
+        if herald:
+            metrics.registry.register(HeraldMetrics(herald))
+        yield
 
 
 def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter) -> int:
@@ -145,7 +159,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             expect(settings)
         courier.start()
         try:
-            with serve_metrics(settings, metrics), telling(settings, last_word=once):
+            with beside_the_watcher(settings, metrics, last_word=once):
                 watch(
                     metrics.around(tick),
                     settings.inbox,
@@ -319,7 +333,7 @@ def watch_only(settings: Settings) -> None:
         view.problems |= heard(settings)
         return view
 
-    with serve_metrics(settings, metrics), telling(settings):
+    with beside_the_watcher(settings, metrics):
         watch(
             metrics.around(tick),
             settings.inbox,

@@ -7,6 +7,7 @@ photo without a number is a shoot of one. Frames are in order of their angle, by
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def inner_path(path: str) -> str:
     return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """A photo in the inbox, and the state in which it was seen."""
 
@@ -58,7 +59,7 @@ class Source:
         return PurePosixPath(self.path).stem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One photo of a shoot."""
 
@@ -69,7 +70,7 @@ class Frame:
     source: Source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shoot:
     """One subject from several angles."""
 
@@ -85,9 +86,9 @@ def ignored(name: str) -> bool:
 
 def shoot_of(path: str) -> str:
     """The name of the shoot that a photo at ``path`` (relative to the inbox) belongs to."""
-    parts = PurePosixPath(path).parts
-    if len(parts) > 1:
-        return parts[0]
+    folder, slash, _ = path.partition("/")
+    if slash:
+        return folder
     stem = PurePosixPath(path).stem
     match = _LOOSE.match(stem)
     return match["shoot"] if match else stem
@@ -95,10 +96,15 @@ def shoot_of(path: str) -> str:
 
 def group(sources: Iterable[Source]) -> list[Shoot]:
     """The shoots that the photos make up, by name, each with its frames in order of angle."""
+    return [Shoot(name, frames(some)) for name, some in sorted_by_shoot(sources)]
+
+
+def sorted_by_shoot(sources: Iterable[Source]) -> list[tuple[str, list[Source]]]:
+    """The photos of each shoot, in the order in which they came, by the shoot's name."""
     found: dict[str, list[Source]] = {}
     for source in sources:
         found.setdefault(shoot_of(source.path), []).append(source)
-    return [Shoot(name, frames(found[name])) for name in sorted(found)]
+    return sorted(found.items())
 
 
 def frames(sources: Iterable[Source]) -> tuple[Frame, ...]:
@@ -148,7 +154,7 @@ def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     names = {}
     for path in paths:
         pure = PurePosixPath(path)
-        name = stem = _cut(pure.stem)
+        name = stem = sys.intern(_cut(pure.stem))  # most shoots have the same names
         if _folded(name) in taken:
             name = f"{stem}-{pure.suffix.removeprefix('.').lower()}"
         base, count = name, 2

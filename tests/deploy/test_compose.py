@@ -11,11 +11,12 @@ from compose_spec import PyCompose
 
 from tests.deploy.deployed import DEPLOY, ROOT
 from worker.queue.broker import EmbeddedRedis
+from worker.queue.nights import parse_cron
 from worker.settings import PREFIX, Settings
 
 TEXT = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 EXAMPLE = (DEPLOY / ".env.example").read_text(encoding="utf-8")
-VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<rest>[^}]*))?\}")
+VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?::(?P<kind>[?+-])(?P<rest>[^}]*))?\}")
 
 
 def filled(values: dict[str, str]) -> str:
@@ -23,6 +24,8 @@ def filled(values: dict[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         given = values.get(match["name"])
+        if match["kind"] == "+":
+            return match["rest"] if given else ""
         if given:
             return given
         if match["kind"] == "-":
@@ -75,7 +78,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
     for service in services().values():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            if source.startswith("./") and source != "./presets":
+            if source.startswith("./") and source not in ("./presets", "./training"):
                 assert (DEPLOY / source).exists(), source
         if "build" in service:
             assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
@@ -90,7 +93,7 @@ def test_every_cyclorama_variable_is_a_setting() -> None:
 
 
 def test_the_programs_containers_can_do_little() -> None:
-    for name in ("watcher", "worker", "worker-gpu"):
+    for name in ("watcher", "worker", "worker-gpu", "trainer"):
         service = services()[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -105,6 +108,22 @@ def test_redis_runs_with_what_the_embedded_one_has(tmp_path: Any) -> None:
         assert option in ours
         assert option in shared
     assert '--requirepass "$$REDIS_PASSWORD"' in shared
+
+
+def test_the_trainer_keeps_a_schedule_on_the_data_that_it_is_given() -> None:
+    trainer, environment = services()["trainer"], services()["trainer"]["environment"]
+    assert trainer["command"] == ["schedule"]
+    parse_cron(environment["CYCLORAMA_RETRAIN_CRON"])
+    assert environment["CYCLORAMA_BROKER_URL"].startswith("redis://")
+    assert environment["CYCLORAMA_RETRAIN_DATA"] == "", "without TRAINING_DATA there is none"
+    given = dict.fromkeys(REQUIRED, "x") | {"TRAINING_DATA": "/photos"}
+    with_data = yaml.safe_load(filled(given))["services"]["trainer"]
+    assert with_data["environment"]["CYCLORAMA_RETRAIN_DATA"] == "/training"
+    assert "/photos:/training:ro" in with_data["volumes"]
+    for place in ("/state", "/corrections"):
+        assert all(
+            any(f":{place}" in v for v in services()[s]["volumes"]) for s in ("worker", "trainer")
+        )
 
 
 def test_nothing_is_published_to_the_network() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from tests.deploy.deployed import DEPLOY, tool
 from worker.queue.app import QUEUE
+from worker.queue.nights import parse_cron
 from worker.settings import PREFIX, Settings
 
 VERSIONS = ("1.29", "1.34")
@@ -41,10 +43,11 @@ def objects(folder: Path) -> Objects:
     return build(folder)
 
 
-def with_gpu(folder: Path) -> Objects:
+def with_all(folder: Path) -> Objects:
+    """With every component that the example leaves to choose."""
     overlay = folder / "overlays/example/kustomization.yaml"
     before = overlay.read_text()
-    overlay.write_text(before.replace("# - ../../components/gpu", "- ../../components/gpu"))
+    overlay.write_text(before.replace("# - ../../components/", "- ../../components/"))
     try:
         return build(folder)
     finally:
@@ -62,12 +65,12 @@ def test_every_file_of_the_base_fits_its_schemas_as_it_is(path: Path) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_fits_the_schema_of_its_kind(folder: Path, version: str) -> None:
     checked = 0
-    for (kind, name), each in with_gpu(folder).items():
+    for (kind, name), each in with_all(folder).items():
         if kind not in KEDA:
             kubernetes_validate.validate(each, version, strict=True)
             checked += 1
         assert each["metadata"].get("namespace", "cyclorama") == "cyclorama", name
-    assert checked >= 14
+    assert checked >= 17
 
 
 def test_a_misspelt_key_would_be_found(objects: Objects) -> None:
@@ -77,11 +80,22 @@ def test_a_misspelt_key_would_be_found(objects: Objects) -> None:
         kubernetes_validate.validate(worker, VERSIONS[0], strict=True)
 
 
-def test_every_pod_is_restricted(objects: Objects) -> None:
-    pods = [each for (kind, _), each in objects.items() if kind in ("Deployment", "StatefulSet")]
-    assert len(pods) == 3
-    for pod in pods:
-        spec = pod["spec"]["template"]["spec"]
+def pods(objects: Objects) -> dict[str, dict[str, Any]]:
+    """What each pod is made from, by the name of what makes it."""
+    found = {}
+    for (kind, name), each in objects.items():
+        if kind in ("Deployment", "StatefulSet"):
+            found[name] = each["spec"]["template"]
+        elif kind == "CronJob":
+            found[name] = each["spec"]["jobTemplate"]["spec"]["template"]
+    return found
+
+
+def test_every_pod_is_restricted(folder: Path) -> None:
+    found = pods(with_all(folder))
+    assert set(found) == {"redis", "watcher", "worker", "retrain"}
+    for pod in found.values():
+        spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in spec["containers"]:
@@ -93,20 +107,21 @@ def test_every_pod_is_restricted(objects: Objects) -> None:
             assert "memory" in container["resources"]["limits"]
 
 
-def test_volumes_and_secrets_that_are_used_are_there(objects: Objects) -> None:
-    for (kind, name), each in objects.items():
-        if kind != "Deployment":
-            continue
-        spec = each["spec"]["template"]["spec"]
+def test_volumes_and_secrets_that_are_used_are_there(folder: Path) -> None:
+    objects = with_all(folder)
+    used = {"inbox", "corrections", "state"}
+    for name, also in (("watcher", "outbox"), ("worker", "outbox"), ("retrain", "training")):
+        spec = pods(objects)[name]["spec"]
         claims = {
             volume["name"]: volume["persistentVolumeClaim"]["claimName"]
             for volume in spec["volumes"]
             if "persistentVolumeClaim" in volume
         }
-        assert claims == {"inbox": "inbox", "outbox": "outbox", "state": "state"}, name
+        assert claims == {each: each for each in used | {also}}, name
         for claim in claims.values():
             assert ("PersistentVolumeClaim", claim) in objects
         container = spec["containers"][0]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {*claims, "tmp"}
         for source in container["envFrom"]:
             assert ("ConfigMap", source["configMapRef"]["name"]) in objects
         for variable in container["env"]:
@@ -115,9 +130,20 @@ def test_volumes_and_secrets_that_are_used_are_there(objects: Objects) -> None:
                 assert key["key"] in objects["Secret", key["name"]]["data"]
 
 
+def test_two_nights_are_never_at_once_and_run_what_there_is(folder: Path) -> None:
+    cron = with_all(folder)["CronJob", "retrain"]["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    parse_cron(cron["schedule"])
+    container = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    *_, dash, module = container["command"]
+    assert dash == "-m"
+    main = importlib.import_module(module)
+    assert main.arguments(container["args"]).json
+
+
 def test_every_cyclorama_variable_is_a_setting(folder: Path) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    text = yaml.safe_dump_all(with_gpu(folder).values())
+    text = yaml.safe_dump_all(with_all(folder).values())
     named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", text))
     assert named
     assert named <= known
@@ -133,12 +159,9 @@ def test_scaling_counts_the_list_that_the_watcher_fills(objects: Objects) -> Non
     assert secret["key"] in objects["Secret", secret["name"]]["data"]
 
 
-def test_selectors_choose_the_pods_that_they_are_meant_for(objects: Objects) -> None:
-    labels = {
-        name: each["spec"]["template"]["metadata"]["labels"]
-        for (kind, name), each in objects.items()
-        if kind in ("Deployment", "StatefulSet")
-    }
+def test_selectors_choose_the_pods_that_they_are_meant_for(folder: Path) -> None:
+    objects = with_all(folder)
+    labels = {name: each["metadata"]["labels"] for name, each in pods(objects).items()}
 
     def chosen(selector: dict[str, str]) -> set[str]:
         return {name for name, there in labels.items() if selector.items() <= there.items()}
@@ -146,7 +169,7 @@ def test_selectors_choose_the_pods_that_they_are_meant_for(objects: Objects) -> 
     def policy(name: str) -> set[str]:
         return chosen(objects["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"])
 
-    assert policy("line") == {"watcher", "worker"}
+    assert policy("line") == {"watcher", "worker", "retrain"}
     assert policy("redis") == policy("redis-from-keda") == {"redis"}
     budget = objects["PodDisruptionBudget", "worker"]["spec"]["selector"]["matchLabels"]
     assert chosen(budget) == {"worker"}
@@ -154,6 +177,6 @@ def test_selectors_choose_the_pods_that_they_are_meant_for(objects: Objects) -> 
 
 
 def test_a_worker_with_a_gpu_asks_for_one(folder: Path) -> None:
-    spec = with_gpu(folder)["Deployment", "worker"]["spec"]["template"]["spec"]
+    spec = with_all(folder)["Deployment", "worker"]["spec"]["template"]["spec"]
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert {"name": "CYCLORAMA_DEVICE", "value": "cuda"} in spec["containers"][0]["env"]

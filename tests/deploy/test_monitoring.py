@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import urllib.request
@@ -17,6 +18,7 @@ from tests.deploy.deployed import DEPLOY, tool
 from tests.parts import drop_photos, photo_bytes
 from tests.ports import free_port
 from tests.studio import make_studio
+from worker.night_record import write_record
 
 MONITORING = DEPLOY / "monitoring"
 RULES = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -53,7 +55,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         CYCLORAMA_METRICS_PORT=str(port),
         CYCLORAMA_LOG="json",
         CYCLORAMA_DEVICE="cpu",
+        CYCLORAMA_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/",
+        CYCLORAMA_WEBHOOK_SECRET=base64.b64encode(bytes(32)).decode(),
     )
+    store, dice = studio.root / ".cyclorama/models", {"champion": 0.99, "candidate": 0.98}
+    write_record(store, "refused", "worse", seconds=5, dice=dice)
     photos = drop_photos(studio.root / "car", 3)
     photos[1].write_bytes(photo_bytes()[:300])
     (studio.root / "car/.ready").touch()
@@ -61,6 +67,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with studio.running("run"):
         studio.wait_for(lambda: studio.manifest("car") is not None, seconds=240)
         studio.wait_for(lambda: 'stage="done"} 1' in read(port), seconds=30)
+        studio.wait_for(lambda: "cyclorama_webhook_untold 1" in read(port), seconds=30)
         watcher, worker = read(port), read(port + 1)
         assert "well" in read(port, "/health")
         assert "well" in read(port + 1, "/health")
@@ -92,6 +99,10 @@ def test_a_run_tells_what_it_made(ran: Run) -> None:
     assert ran.values["cyclorama_inbox_frames", "done"] == 3
     assert ran.values["cyclorama_workers",] == 1
     assert ran.values["cyclorama_queue_shoots",] == 0
+    assert ran.values["cyclorama_webhook_deliveries_total", "away"] >= 1
+    assert ran.values["cyclorama_webhook_deliveries_total", "heard"] == 0
+    assert ran.values["cyclorama_night_outcome", "refused"] == 1
+    assert ran.values["cyclorama_night_dice", "candidate"] == 0.98
 
 
 @pytest.mark.line
@@ -105,7 +116,7 @@ def test_the_log_line_of_a_bad_photo_names_shoot_frame_and_job(ran: Run) -> None
 
 
 def test_the_rules_hold_in_their_own_tests() -> None:
-    assert "14 rules found" in tool("promtool", "check", "rules", MONITORING / "alerts.yml")
+    assert "16 rules found" in tool("promtool", "check", "rules", MONITORING / "alerts.yml")
     tool("promtool", "test", "rules", "alerts_test.yml", folder=MONITORING)
 
 

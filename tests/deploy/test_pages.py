@@ -59,7 +59,13 @@ def test_every_file_that_a_command_copies_is_there() -> None:
 def test_every_name_in_the_tables_is_one_that_the_sources_export() -> None:
     sources = "".join(
         (ROOT / "worker" / file).read_text()
-        for file in ("metrics.py", "line/metrics.py", "intake/metrics.py")
+        for file in (
+            "metrics.py",
+            "line/metrics.py",
+            "intake/metrics.py",
+            "webhook/metrics.py",
+            "night_record.py",
+        )
     )
     for name in set(NAME.findall(TEXTS["monitoring/README.md"])) - {"process_"}:
         plain = name.removesuffix("_total").removesuffix("_info")

@@ -20,7 +20,7 @@ ENTER = """
 set -e
 mount --bind / "$NEW"
 mount -t tmpfs tmpfs "$NEW/tmp"
-for each in inbox outbox state presets; do
+for each in inbox outbox corrections state presets; do
     mkdir -p "$NEW/tmp/$each"
     mount --bind "$STUDIO/$each" "$NEW/tmp/$each"
 done
@@ -61,16 +61,18 @@ def test_a_shoot_is_made_by_another_user_on_a_read_only_root(tmp_path: Path) -> 
     studio, new = tmp_path / "studio", tmp_path / "new"
     for folder in (studio / "inbox", studio / "presets", new):
         folder.mkdir(parents=True)
-    for folder in (studio / "outbox", studio / "state"):
+    for folder in (studio / "outbox", studio / "corrections", studio / "state"):
         folder.mkdir()
         os.chown(folder, 10001, 10001)
     drop_photos(studio / "inbox/car", 3)
     variables = dockerfile_variables()
     path = f"{variables.pop('PATH').partition(':')[0]}:{os.environ['PATH']}"
     places = {
-        f"CYCLORAMA_{n}": f"/tmp/{n.lower()}" for n in ("INBOX", "OUTBOX", "STATE", "PRESETS")
+        f"CYCLORAMA_{name}": f"/tmp/{name.lower()}"
+        for name in ("INBOX", "OUTBOX", "CORRECTIONS", "STATE", "PRESETS")
     }
-    assert {variables[name] for name in places} == {"/inbox", "/outbox", "/state", "/presets"}
+    there = {"/inbox", "/outbox", "/corrections", "/state", "/presets"}
+    assert {variables[name] for name in places} == there
     quick = {"CYCLORAMA_SETTLE_SECONDS": "0", "CYCLORAMA_METRICS_PORT": "0"}
     ours = {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "STUDIO": str(studio)}
     done = subprocess.run(

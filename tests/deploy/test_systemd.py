@@ -5,24 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.deployed import DEPLOY, tool
+from tests.deploy.deployed import DEPLOY, ROOT, tool
 from worker.settings import PREFIX, Settings
 
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+LASTING = [unit for unit in UNITS if "Type=exec" in unit.read_text()]
 PROGRAM = "/opt/cyclorama/bin/cyclorama"
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """The units, with a program in their lines that is here too."""
-    for unit in UNITS:
-        text = unit.read_text().replace(PROGRAM, "/bin/true")
+    for unit in [*UNITS, *(DEPLOY / "systemd").glob("*.timer")]:
+        text = re.sub(r"/opt/cyclorama/bin/\w+", "/bin/true", unit.read_text())
         (tmp_path / unit.name).write_text(text)
     return tmp_path
 
 
 def test_systemd_has_nothing_to_say_against_the_units(units: Path) -> None:
     names = ["cyclorama-watch.service", "cyclorama-worker@gpu0.service"]
+    names += ["cyclorama-retrain.service", "cyclorama-retrain.timer"]
     said = tool("systemd-analyze", "verify", "--man=no", *(units / name for name in names))
     assert "cyclorama" not in said
 
@@ -38,7 +40,7 @@ def test_little_is_exposed(unit: Path) -> None:
     tool("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit)
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", LASTING, ids=lambda unit: unit.stem)
 def test_a_unit_runs_a_command_that_there_is_and_ends_it_gently(unit: Path) -> None:
     text = unit.read_text()
     command = re.search(rf"^ExecStart={PROGRAM} (\w+)$", text, re.MULTILINE)
@@ -46,6 +48,18 @@ def test_a_unit_runs_a_command_that_there_is_and_ends_it_gently(unit: Path) -> N
     assert command[1] in ("watch", "worker")
     for line in ("Restart=always", "MemoryMax=", "NoNewPrivileges=yes", "User=cyclorama"):
         assert re.search(rf"^{line}", text, re.MULTILINE), line
+
+
+def test_the_night_runs_the_same_command_as_the_script_when_its_timer_says() -> None:
+    text = (DEPLOY / "systemd/cyclorama-retrain.service").read_text()
+    command = re.search(r"^ExecStart=/opt/cyclorama/bin/python -I -m ([\w.]+)$", text, re.M)
+    assert command
+    assert f"from {command[1]} import main" in (ROOT / "scripts/retrain.py").read_text()
+    for line in ("Type=oneshot", "Restart=on-abnormal", "MemoryMax=", "User=cyclorama"):
+        assert re.search(rf"^{line}", text, re.MULTILINE), line
+    timer = (DEPLOY / "systemd/cyclorama-retrain.timer").read_text()
+    (when,) = re.findall(r"^OnCalendar=(.*)$", timer, re.MULTILINE)
+    assert "03:30:00" in tool("systemd-analyze", "calendar", when)
 
 
 @pytest.mark.parametrize("name", ["cyclorama.env.example", "worker.env.example"])
@@ -61,8 +75,10 @@ def test_the_examples_set_settings_that_there_are(name: str) -> None:
 def test_folders_of_the_example_are_those_that_the_units_open() -> None:
     example = (DEPLOY / "systemd/cyclorama.env.example").read_text()
     given = dict(re.findall(r"^CYCLORAMA_(\w+)=(.*)$", example, re.MULTILINE))
-    for unit in UNITS:
+    for unit in LASTING:
         text = unit.read_text()
         assert f"ReadWritePaths={given['OUTBOX']}\n" in text
         assert f"ReadOnlyPaths={given['INBOX']}\n" in text
         assert f"WorkingDirectory={given['STATE']}\n" in text
+        beside = Path(given["INBOX"]).parent / "corrections"
+        assert f"ReadWritePaths=-{beside}\n" in text

@@ -178,6 +178,13 @@ class Plant:
 def make_plant(root: Path, models: Path, *, workers: int = 2, **settings: str) -> Plant:
     """A plant with a tiny checkpoint and quick waits; not started yet."""
     state = Path(tempfile.mkdtemp(prefix="cy"))
+    plant = Plant(quick_studio(root, models, state, **settings), state, workers=workers)
+    plant.studio.environment["CYCLORAMA_BROKER_URL"] = plant.server.url
+    return plant
+
+
+def quick_studio(root: Path, models: Path, state: Path, **settings: str) -> Studio:
+    """A studio in which a dead worker is soon found, with a preset that costs little."""
     quick = {
         "CYCLORAMA_SETTLE_SECONDS": "0.2",
         "CYCLORAMA_RESCAN_SECONDS": "0.5",
@@ -192,9 +199,7 @@ def make_plant(root: Path, models: Path, *, workers: int = 2, **settings: str) -
     studio = make_studio(root, **quick | settings)
     (root / "presets").mkdir()
     (root / "presets" / "quick.toml").write_text(PRESET)
-    plant = Plant(studio, state, workers=workers)
-    studio.environment["CYCLORAMA_BROKER_URL"] = plant.server.url
-    return plant
+    return studio
 
 
 def resident_mb(pid: int) -> float:

@@ -54,6 +54,20 @@ def test_a_shoot_that_was_published_since_the_last_look_counts_as_done(
     assert (tally.done, tally.frames, tally.failed) == (4, 4, 1)
 
 
+def test_a_shoot_that_is_done_is_counted_though_its_manifest_is_not_read_again(
+    places: Places, inbox: Inbox, leases: Leases
+) -> None:
+    drop_photos(places.inbox / "car", 4)
+    publish(places, failed=True)
+    progress, view = ProgressView(inbox, leases), inbox.view(0.0)
+    first = progress.tally(view)
+    assert (first.done, first.failed) == (4, 1)
+    (places.published("car") / "manifest.json").write_text("{}")
+    assert progress.tally(view) == first
+    later = progress.tally(inbox.view(1.0))
+    assert (later.done, later.failed) == (0, 0)
+
+
 def test_where_nobody_looks_each_event_is_a_plain_line(
     places: Places, inbox: Inbox, leases: Leases
 ) -> None:

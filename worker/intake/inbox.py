@@ -10,11 +10,12 @@ from worker.corrections.edition import Edition
 from worker.errors import PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.corrected import CorrectionsView
+from worker.intake.editions import Editions, State
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
-from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
+from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
-from worker.shoots import PRESET, Source, group
+from worker.shoots import PRESET, Shoot, Source, frames, sorted_by_shoot
 
 CHECK_SECONDS = 2.0
 """Reading new photos to their end may take so long in one look; the next one goes on, so that the
@@ -36,6 +37,20 @@ class View:
         return [d for d in self.decisions.values() if d.stage != Stage.DONE]
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A shoot that was done when it was looked at. That stays so as long as neither its photos nor
+    its manifest change; of the manifest itself nothing need be kept."""
+
+    sources: tuple[Source, ...]
+    state: State | None
+    decision: Decision
+
+    def holds(self, sources: list[Source], state: State | None) -> bool:
+        """Whether photos and manifest are as they were."""
+        return self.state == state and self.sources == tuple(sources)
+
+
 class Inbox:
     """The inbox held against the outbox. Reads folders only: no queue, nothing written."""
 
@@ -55,42 +70,64 @@ class Inbox:
         self._whole: dict[Source, bool] = {}
         self._checked_seconds = 0.0
         """Spent in this look."""
-        self._editions: dict[Path, tuple[tuple[int, int], Manifest | None]] = {}
+        self._editions = Editions(places)
+        self._seen: dict[str, Source] = {}
+        """What the last look found."""
+        self._done: dict[str, _Done] = {}
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
-        snapshot = look(self.places.inbox)
+        snapshot = look(self.places.inbox, self._seen)
+        self._seen = snapshot.sources
         self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
-        for shoot in group(snapshot.sources.values()):
-            if len(shoot.frames) > self._rules.max_frames:
-                view.problems[shoot.name] = (
-                    f"{len(shoot.frames)} photos are more than a shoot may have "
+        done, self._done = self._done, {}
+        for name, sources in sorted_by_shoot(snapshot.sources.values()):
+            if len(sources) > self._rules.max_frames:
+                view.problems[name] = (
+                    f"{len(sources)} photos are more than a shoot may have "
                     f"({self._rules.max_frames}); split it, or raise CYCLORAMA_MAX_FRAMES"
                 )
                 continue
             try:
-                expected = self._preset(shoot.name, snapshot).frames
+                expected = self._preset(name, snapshot).frames
             except PresetError as error:
-                view.problems[f"{shoot.name}/{PRESET}"] = str(error)
+                view.problems[f"{name}/{PRESET}"] = str(error)
                 continue
-            manifest = self.manifest(shoot.name)
-            view.decisions[shoot.name] = decide(
-                shoot,
-                missing=missing(shoot, manifest),
-                withdrawn=withdrawn(shoot, manifest),
-                expected=expected,
-                marked_ready=shoot.name in snapshot.ready,
-                rest=self._rest,
-                whole=self._is_whole,
-                rules=self._rules,
-                now=now,
-            )
+            before = done.get(name)
+            if before and before.holds(sources, self._editions.state(name)):
+                self._done[name] = before
+                view.decisions[name] = before.decision
+            else:
+                ready = name in snapshot.ready
+                view.decisions[name] = self._decide(name, sources, expected, ready, now)
         self._whole = {s: w for s, w in self._whole.items() if s.path in snapshot.sources}
         if self._corrections:
             self._correct(view, self._corrections, now)
         return view
+
+    def _decide(
+        self, name: str, sources: list[Source], expected: int, marked_ready: bool, now: float
+    ) -> Decision:
+        """The decision on a shoot that has to be looked at; one that is done is remembered."""
+        state = self._editions.state(name)
+        shoot, manifest = Shoot(name, frames(sources)), self.manifest(name)
+        decision = decide(
+            shoot,
+            missing=missing(shoot, manifest),
+            withdrawn=withdrawn(shoot, manifest),
+            expected=expected,
+            marked_ready=marked_ready,
+            rest=self._rest,
+            whole=self._is_whole,
+            rules=self._rules,
+            now=now,
+        )
+        if decision.stage == Stage.DONE:
+            self._done[name] = _Done(tuple(sources), state, decision)
+            self._editions.forget(name)
+        return decision
 
     def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
         """Adds to ``view`` what the corrections folder asks of finished shoots."""
@@ -112,20 +149,8 @@ class Inbox:
         return edition.manifest if edition else None
 
     def edition(self, shoot: str) -> Edition | None:
-        """The latest edition of a shoot: the held one before the published one, because it is
-        the newer; its manifest is read again only when it changed."""
-        for folder in (self.places.held(shoot), self.places.published(shoot)):
-            try:
-                stat = (folder / MANIFEST).stat()
-            except OSError:
-                continue
-            state = (stat.st_mtime_ns, stat.st_ino)
-            known = self._editions.get(folder)
-            if known is None or known[0] != state:
-                manifest = read_manifest(folder)
-                known = self._editions[folder] = (state, manifest and manifest.lean())
-            return Edition(folder, known[1]) if known[1] else None
-        return None
+        """The latest edition of a shoot."""
+        return self._editions.latest(shoot)
 
     def _is_whole(self, source: Source) -> bool:
         if not self._whole.get(source):

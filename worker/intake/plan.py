@@ -36,7 +36,7 @@ class Rules:
     """A shoot with more is not taken up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided on one shoot, and why, in words for a person."""
 

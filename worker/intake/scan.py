@@ -32,8 +32,12 @@ class Snapshot:
     """What is not taken up, by path, with a sentence that says what to do."""
 
 
-def look(inbox: Path) -> Snapshot:
-    """Reads the inbox and its sub-folders once. Raises :class:`FolderError` if it is not there."""
+def look(inbox: Path, before: Mapping[str, Source] | None = None) -> Snapshot:
+    """Reads the inbox and its sub-folders once. A photo that is as it was ``before`` is the same
+    object: two looks at a large inbox take hardly more memory than one.
+
+    Raises :class:`FolderError` if the inbox is not there.
+    """
     snapshot = Snapshot()
     try:
         entries = sorted(os.scandir(inbox), key=lambda entry: entry.name)
@@ -42,20 +46,22 @@ def look(inbox: Path) -> Snapshot:
             f"the inbox {inbox} cannot be read ({error.strerror})",
             cure="Create the folder or set CYCLORAMA_INBOX to the right one",
         ) from error
-    root = inbox.resolve()
+    root, before = inbox.resolve(), before or {}
     for entry in entries:
         if ignored(entry.name) or _refused(entry, root, entry.name, snapshot):
             continue
         if entry.is_dir():
             if entry.name != PLATE:
-                _look_into(entry, root, snapshot)
+                _look_into(entry, root, snapshot, before)
         else:
-            _take(entry, entry.name, snapshot)
+            _take(entry, entry.name, snapshot, before)
     return snapshot
 
 
-def _look_into(folder: os.DirEntry[str], root: Path, snapshot: Snapshot) -> None:
-    before = len(snapshot.sources)
+def _look_into(
+    folder: os.DirEntry[str], root: Path, snapshot: Snapshot, before: Mapping[str, Source]
+) -> None:
+    count = len(snapshot.sources)
     try:
         entries = sorted(os.scandir(folder.path), key=lambda entry: entry.name)
     except OSError as error:
@@ -75,8 +81,8 @@ def _look_into(folder: os.DirEntry[str], root: Path, snapshot: Snapshot) -> None
         elif entry.name == PRESET:
             snapshot.presets.add(folder.name)
         else:
-            _take(entry, path, snapshot)
-    if len(snapshot.sources) == before and folder.name not in snapshot.problems:
+            _take(entry, path, snapshot, before)
+    if len(snapshot.sources) == count and folder.name not in snapshot.problems:
         snapshot.problems[folder.name] = "this folder holds no photo (JPEG, PNG, TIFF, WebP, …)"
 
 
@@ -104,14 +110,19 @@ def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot)
     return not inside
 
 
-def _take(entry: os.DirEntry[str], path: str, snapshot: Snapshot) -> None:
+def _take(
+    entry: os.DirEntry[str], path: str, snapshot: Snapshot, before: Mapping[str, Source]
+) -> None:
     if Path(entry.name).suffix.lower() not in PHOTO_SUFFIXES or not entry.is_file():
         return
     try:
         stat = entry.stat()
     except OSError:
         return  # it went away between listing and looking
-    snapshot.sources[path] = Source(path, stat.st_size, stat.st_mtime_ns)
+    source = before.get(path)
+    if source is None or (source.size, source.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+        source = Source(path, stat.st_size, stat.st_mtime_ns)
+    snapshot.sources[source.path] = source
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Stage
 from worker.logs import about
 from worker.outbox.sweep import Sweep
-from worker.queue.leases import Leases, queued
+from worker.queue.leases import Leases, Standing, queued
 from worker.queue.messages import JobMessage
 from worker.shoots import Shoot
 
@@ -31,6 +31,8 @@ LOST_AFTER_SECONDS = 10.0
 """A job that is noted as queued for so long and is not in the queue was lost: queue it again."""
 MOST_IN_A_TICK = 200
 """Shoots that are queued at once; the next tick goes on."""
+ASKED_AT_ONCE = 500
+"""Redis is asked for the notes of so many shoots in one message."""
 LONGEST_REST_SECONDS = 60.0
 
 
@@ -63,22 +65,33 @@ class Watcher:
         self._max_attempts, self._once = max_attempts, once
         self._sweep = Sweep(inbox.places, rest_seconds=2 * leases.seconds)
         self._said: dict[str, str] = {}
+        self._head: float | None = None
+        """When the job at the queue's head was queued, once that was asked for in this tick."""
 
     def tick(self, now: float, clock: float) -> View:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
         since the epoch (notes in Redis are shared with other machines)."""
         view = self._inbox.view(now)
+        self._head = None
         room = MOST_IN_A_TICK
-        for decision in view.decisions.values():
-            if decision.stage == Stage.READY and room:
-                room -= self._submit(decision.shoot, clock, view)
+        for shoot, standing in self._ready(view):
+            room -= self._submit(shoot, standing, clock, view)
+            if not room:
+                break
         self._report(view.problems)
         wanted = {decision.shoot.name for decision in view.open}
         self._sweep.tick(now, wanted=wanted, in_work=self._leases.held)
         return view
 
-    def _submit(self, shoot: Shoot, clock: float, view: View) -> bool:
-        message = self._job(JobMessage.of(shoot), clock)
+    def _ready(self, view: View) -> Iterator[tuple[Shoot, Standing]]:
+        """The shoots that are to be made, and where Redis says that they stand."""
+        shoots = [d.shoot for d in view.decisions.values() if d.stage == Stage.READY]
+        for start in range(0, len(shoots), ASKED_AT_ONCE):
+            some = shoots[start : start + ASKED_AT_ONCE]
+            yield from zip(some, self._leases.standings([s.name for s in some]), strict=True)
+
+    def _submit(self, shoot: Shoot, standing: Standing, clock: float, view: View) -> bool:
+        message = self._job(shoot, standing, clock)
         if message is None:
             return False
         if message.deaths >= self._max_attempts or (
@@ -97,18 +110,19 @@ class Watcher:
             log.info("queued %s: %d frames, attempt %d", shoot.name, frames, attempt)
         return True
 
-    def _job(self, fresh: JobMessage, clock: float) -> JobMessage | None:
+    def _job(self, shoot: Shoot, standing: Standing, clock: float) -> JobMessage | None:
         """The job to queue now; ``None`` if the shoot is queued or in work, or has to rest."""
-        if self._leases.held(fresh.shoot):
+        if standing.held:
             return None
-        note = self._leases.note(fresh.shoot)
+        note = standing.note
         if note is None:
-            return fresh
+            return JobMessage.of(shoot)
         same = {"attempt": note.attempt, "deaths": note.deaths}
         age = abs(clock - note.at)  # a clock that was set back must not make us wait for hours
         if note.state == "queued":
             lost = age > LOST_AFTER_SECONDS and self._is_past(note.at)
-            return fresh.model_copy(update=same) if lost else None
+            return JobMessage.of(shoot).model_copy(update=same) if lost else None
+        fresh = JobMessage.of(shoot)
         if note.photos != fresh.photos:
             return fresh  # somebody changed the photos since: they deserve a fresh start
         if note.state == "returned":
@@ -123,8 +137,10 @@ class Watcher:
 
     def _is_past(self, queued_at: float) -> bool:
         """Whether the queue has gone on beyond what was queued then."""
-        oldest = self._queue.oldest()
-        return oldest is None or oldest > queued_at
+        if self._head is None:
+            oldest = self._queue.oldest()
+            self._head = float("inf") if oldest is None else oldest
+        return self._head > queued_at
 
     def _report(self, problems: dict[str, str]) -> None:
         for path, sentence in problems.items():

@@ -37,13 +37,16 @@ def serve(
     app: Celery, line: Line, *, jobs: int, name: str, code: Callable[[], int] = lambda: 0
 ) -> int:
     """Works until SIGTERM or SIGINT, finishes the frames in flight, gives unfinished shoots back,
-    and returns Celery's exit code or, where all went well, ``code()``. Where it takes too long the
+    and returns ``code()``; Celery's exit code where it ended by itself. Where it takes too long the
     process ends with ``code()``."""
 
     def shoot(payload: Any) -> None:
         line.handle(payload)
 
+    told = threading.Event()
+
     def stopping(**_: Any) -> None:
+        told.set()
         line.hand_back()
         # Nothing is lost by it: what a frame that does not end was to be is made by another.
         late = threading.Timer(STOP_SECONDS, lambda: os._exit(code()))
@@ -67,4 +70,5 @@ def serve(
         quiet=True,
     )
     worker.start()
-    return int(worker.exitcode or code())
+    # Celery calls it a failure to be stopped by Ctrl-C.
+    return code() if told.is_set() else int(worker.exitcode or code())

@@ -36,6 +36,7 @@ def make_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,  # nobody on Redis stops or steers our workers
+        worker_send_task_events=True,  # for Flower: they vanish where nobody listens
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: Redis comes back
         broker_transport_options={

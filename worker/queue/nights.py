@@ -7,6 +7,7 @@ message claims its night by the time at which it was due.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from typing import Any
 from celery.beat import EmbeddedService
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
 from celery.schedules import ParseException, crontab
+from celery.signals import worker_shutting_down
 from tzlocal import get_localzone_name
 
 from worker.errors import SettingsError
@@ -92,8 +94,11 @@ def serve_nights(
         without_mingle=True,
         quiet=True,
     )
+    told = threading.Event()
+    worker_shutting_down.connect(lambda **_: told.set(), weak=False)
     try:
         worker.start()
     finally:
         beat.stop()
-    return int(worker.exitcode or 0)
+    # Celery calls it a failure to be stopped by Ctrl-C.
+    return 0 if told.is_set() else int(worker.exitcode or 0)

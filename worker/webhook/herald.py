@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 LEDGER = ".webhook.jsonl"
 """In the outbox, so that it lives as long as what it is about."""
 LONGEST_REST_SECONDS = 300.0
+OUTCOMES = ("heard", "refused", "away")
+"""Of an attempt to tell."""
 
 
 class Herald:
@@ -43,12 +46,17 @@ class Herald:
         self._monotonic, self._clock = monotonic, clock
         self._away = Backoff(LONGEST_REST_SECONDS)
         self._refused: dict[str, Backoff] = {}
+        self.deliveries: Counter[str] = Counter()
+        """Attempts since the start, by outcome."""
+        self.untold = 0
+        """Events that are still to be told, as of the last look."""
         if ledger.is_new:  # a receiver that is new does not want to hear of years
             ledger.begin({event.place: event.id for event in outbox.events()})
 
     def tick(self, stop: threading.Event) -> None:
         """One look, and what is told after it; ``stop`` ends it early."""
         untold = [e for e in self._outbox.events() if not self._ledger.holds(e.place, e.id)]
+        self.untold = len(untold)
         self._refused = {e.id: self._refused[e.id] for e in untold if e.id in self._refused}
         for event in untold:
             now = self._monotonic()
@@ -61,6 +69,7 @@ class Herald:
         try:
             self._receiver.tell(event, at=int(self._clock()))
         except NotHeard as error:
+            self.deliveries["away" if error.away else "refused"] += 1
             fresh = Backoff(LONGEST_REST_SECONDS)
             backoff = self._away if error.away else self._refused.setdefault(event.id, fresh)
             log.warning(
@@ -73,6 +82,8 @@ class Herald:
             )
             return
         self._away = Backoff(LONGEST_REST_SECONDS)
+        self.deliveries["heard"] += 1
+        self.untold -= 1
         self._ledger.add(event.place, event.id)
         log.info("%s is told of %s (%s)", self._receiver.host, event.place, event.type)
 
@@ -105,17 +116,17 @@ class Herald:
 
 
 @contextmanager
-def telling(settings: Settings, *, last_word: bool = False) -> Iterator[None]:
-    """Tells the receiver of the settings, if they name one, while the block runs.
+def telling(settings: Settings, *, last_word: bool = False) -> Iterator[Herald | None]:
+    """Tells the receiver of the settings, if they name one, while the block runs; yields who does.
 
     Raises :class:`SettingsError` when address or secret cannot be, and :class:`FolderError` when
     the outbox cannot be used.
     """
     receiver = receiver_of(settings)
     if receiver is None:
-        yield
+        yield None
         return
     outbox = Outbox(Places(settings.inbox, settings.outbox))
     herald = Herald(outbox, Ledger(settings.outbox / LEDGER), receiver)
     with herald.telling(every_seconds=settings.rescan_seconds, last_word=last_word):
-        yield
+        yield herald

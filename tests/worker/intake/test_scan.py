@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts import drop_photos
 from worker.errors import FolderError
 from worker.intake.scan import Rest, ignored, look
 from worker.shoots import Source
@@ -195,3 +196,13 @@ def test_a_single_look_tells_rest_by_the_files_age() -> None:
     rest = Rest.by_age({"a.jpg": photo, "b.jpg": future}, now=5.0, clock=100.0)
     assert rest.seconds(photo, 5.0) == 10.0
     assert rest.seconds(future, 5.0) == 0.0
+
+
+def test_what_is_as_it_was_is_the_same_object_and_what_changed_is_another(tmp_path: Path) -> None:
+    drop_photos(tmp_path / "car", 2)
+    before = look(tmp_path).sources
+    (tmp_path / "car/02.jpg").write_bytes(b"another")
+    after = look(tmp_path, before).sources
+    assert after["car/01.jpg"] is before["car/01.jpg"]
+    assert after["car/02.jpg"] != before["car/02.jpg"]
+    assert after == look(tmp_path).sources

@@ -34,6 +34,16 @@ def test_a_shoot_is_held_by_one_at_a_time(leases: Leases) -> None:
     assert leases.acquire("car")
 
 
+def test_many_shoots_are_asked_after_at_once(leases: Leases) -> None:
+    assert leases.acquire("car")
+    leases.write("car", queued(job(attempt=2), at=5.0))
+    leases.write("van", queued(job(), at=6.0))
+    car, van, nobody = leases.standings(["car", "van", "nobody"])
+    assert (car.held, van.held, nobody.held) == (True, False, False)
+    assert (car.note, van.note, nobody.note) == (leases.note("car"), leases.note("van"), None)
+    assert leases.standings([]) == []
+
+
 def test_a_lease_that_is_renewed_outlives_its_time(short: Leases) -> None:
     lease = short.acquire("car")
     assert lease

@@ -127,6 +127,8 @@ def test_an_event_that_is_refused_holds_up_no_other(
     publish(places, "a")
     publish(places, "b")
     assert told.tick() == ["shoot.complete a", "shoot.complete b"]
+    assert told.herald.deliveries == {"refused": 1, "heard": 1}
+    assert told.herald.untold == 1
     assert told.tick(later=1) == []
     assert told.tick(later=2) == ["shoot.complete a"]
 
