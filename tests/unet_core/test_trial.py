@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -34,5 +35,17 @@ def test_both_are_measured_on_every_picture_and_its_slices_are_told(
     assert all(each.gain == 0 and "angle" not in each.slices for each in same)
 
 
-def test_a_network_takes_about_as_long_as_itself(both: tuple[Segmenter, Segmenter]) -> None:
-    assert 0.5 < times_as_long(both[0], both[0]) < 1.5
+def test_a_slower_network_takes_longer_as_candidate_and_is_quicker_to_beat(
+    both: tuple[Segmenter, Segmenter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, slow = both
+    segment = slow.segment
+
+    def slowly(pictures: list[object]) -> object:
+        time.sleep(0.2)  # far more than a tiny network takes, however busy the machine
+        return segment(pictures)
+
+    monkeypatch.setattr(slow, "segment", slowly)
+    monkeypatch.setattr("unet_core.trial.ROUNDS", 1)
+    assert times_as_long(quick, slow) > 1.5
+    assert times_as_long(slow, quick) < 0.7

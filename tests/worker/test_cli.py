@@ -119,6 +119,7 @@ def test_status_can_be_watched_until_ctrl_c(studio: Studio) -> None:
         (studio.inbox / "nothing-here").mkdir()
         assert "nothing-here" in json.loads(process.stdout.readline())["problems"]
         process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)  # to its end: what it still says has a reader
     assert process.returncode == 0
 
 
