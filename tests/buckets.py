@@ -33,6 +33,7 @@ class Proxy(ThreadingHTTPServer):
     """Passes requests on to a server, as far as no fault strikes."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

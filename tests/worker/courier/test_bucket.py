@@ -127,7 +127,6 @@ def test_a_call_is_tried_again_where_the_server_fails_for_a_moment(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     bucket = Bucket(shop.url("in"))
     shop.refuse("PUT", 500, "InternalError", times=1)
-    shop.refuse("PUT", 503, "SlowDown", times=1)
     bucket.put(b"1", "car/01.jpg")
     assert shop.read("in/car/01.jpg") == b"1"
 
@@ -136,7 +135,6 @@ def test_a_call_is_tried_again_where_the_server_fails_for_a_moment(
     ("status", "code", "cure"),
     [
         (500, "InternalError", "tried again by itself"),
-        (503, "SlowDown", "tried again by itself"),
         (403, "AccessDenied", "Look at the credentials"),
     ],
 )
