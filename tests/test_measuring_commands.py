@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
-def run(script: str, *arguments: str) -> dict[str, dict[str, dict[str, float]]]:
+def run(script: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / script), *arguments, "--json"],
         capture_output=True,
@@ -23,7 +24,7 @@ def run(script: str, *arguments: str) -> dict[str, dict[str, dict[str, float]]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -37,6 +38,17 @@ def test_a_large_inbox_and_a_long_work_are_measured() -> None:
     assert worker["frames"] == 32
     assert worker["memory_mb_at_the_end"] > 100
     assert worker["growth"] < 0.5
+
+
+@pytest.mark.line
+def test_a_correction_is_timed_from_its_folder_to_the_outbox_in_its_parts() -> None:
+    report = run("correction.py", "--size", "192", "128", "--repeats", "1")
+
+    for kind in ("one frame", "whole turn"):
+        parts = list(report[kind].values())
+        assert parts == sorted(parts)
+        assert report[kind]["queued"] >= 2.0, "the default settling time"
+        assert report[kind]["published"] < 10
 
 
 def test_what_was_tried_is_measured_side_by_side(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""From a corrected mask in its folder to the frame in the outbox, in its parts.
+
+    .venv/bin/python scripts/correction.py [--photos FOLDER] [--size W H] [--repeats N] [--json]
+
+`cyclorama run` with its defaults has published a shoot of 16. Then masks of its widest frame are
+dropped, one after the other: with a spot cleared inside of the car, for which only this frame is
+made anew; and, with a preset that frames the turn as a whole, wider and wider ones, for which all
+frames are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+from bench_cold import PATIENCE_SECONDS, moments
+from bench_frames import TURN, Frames, given, rendered
+from bench_line import BenchError
+from rich.console import Console
+
+from unet_core.images import read_mask
+from worker.errors import CycloramaError
+from worker.outbox.manifest import FrameRow, read_manifest
+from worker.outbox.publish import SHEET
+from worker.queue.app import connect
+from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Leases
+from worker.run import environment
+from worker.settings import Settings, read_settings
+
+err = Console(stderr=True)
+SPOT_PX, WIDER_PX = 9, 3
+PRESETS = {"one frame": "studio-grey", "whole turn": "marketplace"}
+
+
+def main() -> int:
+    """Exit code 0: measured; 1: the line failed; 2: wrong usage."""
+    parser = argparse.ArgumentParser(prog="correction.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="photos to take; rendered ones without it")
+    parser.add_argument("--size", type=int, nargs=2, default=(1918, 1280), metavar=("W", "H"))
+    parser.add_argument("--repeats", type=int, default=3, help="of each kind [default: 3]")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+    options = parser.parse_args()
+    if options.repeats < 1:
+        parser.error("--repeats must be 1 or more")
+    with tempfile.TemporaryDirectory(prefix="cyclorama-correction-") as folder:
+        root = Path(folder)
+        settings = read_settings(
+            inbox=root / "inbox", outbox=root / "outbox", state=root / "state", broker_url=""
+        )
+        try:
+            if options.photos:
+                frames = given(settings.inbox, options.photos, TURN)
+            else:
+                frames = rendered(settings.inbox, tuple(options.size), TURN, distinct=TURN)
+            report = {
+                kind: measured(frames, settings.model_copy(update={"preset": preset}), options)
+                for kind, preset in PRESETS.items()
+            }
+        except (CycloramaError, OSError) as error:
+            err.print(str(error), style="red", markup=False)
+            return 1
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for kind, seconds in report.items():
+            print(kind, *(f"{part}={value}" for part, value in seconds.items()))
+    return 0
+
+
+def measured(frames: Frames, settings: Settings, options: argparse.Namespace) -> dict[str, float]:
+    """Seconds since a mask was dropped at which the shoot is queued, taken up, the corrected
+    frame's picture is there, all of the turn is there, and it is published (medians); and the most
+    that the last took."""
+    for folder in (settings.outbox, settings.state, settings.corrections_folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    settings.outbox.mkdir(parents=True)
+    (shoot,) = (message.shoot for message in frames.messages())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "run"],
+        env=os.environ | environment(settings, ""),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    first = {"published": lambda: read_manifest(settings.outbox / shoot) is not None}
+    try:
+        moments(first, time.perf_counter(), settings.state)
+        rows = [_drop(shoot, settings) for _ in range(options.repeats)]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_SECONDS)
+    found = {part: round(median(row[part] for row in rows), 2) for part in rows[0]}
+    return found | {"published at most": max(row["published"] for row in rows)}
+
+
+def _drop(shoot: str, settings: Settings) -> dict[str, float]:
+    """Corrects the widest frame of a published shoot, and waits for its next edition."""
+    published = settings.outbox / shoot
+    row = _widest(published)
+    mask = read_mask(published / row.outputs["mask"].path)
+    target = settings.corrections_folder / shoot / f"{row.name}.png"
+    target.parent.mkdir(exist_ok=True)
+    leases = Leases(connect(EmbeddedRedis(settings.state).url), seconds=settings.lease_seconds)
+    staging = settings.outbox / ".staging" / shoot
+
+    def answered() -> bool:
+        manifest = read_manifest(published)  # none between two renames
+        corrections = [each.correction for each in manifest.frames] if manifest else []
+        return any(c and c.mtime_ns == target.stat().st_mtime_ns for c in corrections)
+
+    def there(name: str) -> Callable[[], bool]:
+        return lambda: any(staging.glob(f"*/{name}")) or answered()
+
+    drawn = _wider(mask) if settings.preset == PRESETS["whole turn"] else _spotted(mask, row)
+    began = time.perf_counter()
+    cv2.imwrite(str(target), drawn)
+    return moments(
+        {
+            "queued": lambda: leases.note(shoot) is not None or answered(),
+            "taken up": lambda: any(staging.glob("*")) or answered(),
+            "frame": there(row.outputs["composite"].path),
+            "turn": there(SHEET),
+            "published": answered,
+        },
+        began,
+        settings.state,
+    )
+
+
+def _widest(published: Path) -> FrameRow:
+    """The frame whose car is the widest: it says how large all are drawn."""
+    manifest = read_manifest(published)
+    rows = [row for row in manifest.frames if row.box] if manifest else []
+    if not rows:
+        raise BenchError("no car was found in any photo; nothing was measured")
+    return max(rows, key=lambda row: row.box[2] - row.box[0] if row.box else 0)
+
+
+def _spotted(mask: np.ndarray, row: FrameRow) -> np.ndarray:
+    """The mask with a spot cleared in the middle of its car; its box stays."""
+    assert row.box
+    left, top, right, bottom = row.box
+    y, x = (top + bottom) // 2, (left + right) // 2
+    changed = mask.copy()
+    changed[y : y + SPOT_PX, x : x + SPOT_PX] = 255 - changed[y, x]
+    return changed
+
+
+def _wider(mask: np.ndarray) -> np.ndarray:
+    kernel = np.ones((2 * WIDER_PX + 1, 2 * WIDER_PX + 1), np.uint8)
+    return np.asarray(cv2.dilate(mask, kernel), np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
