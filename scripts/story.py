@@ -86,12 +86,12 @@ def main() -> int:
         )
         parts = cast(options.data, options.work, options.without, corrected=options.cars)
     except (DataError, CycloramaError) as error:
-        err.print(str(error), style="red", markup=False)
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     try:
         report = told(parts, settings, options)
     except (CycloramaError, DataError, TrainingError, CheckpointError, EncoderError) as error:
-        err.print(str(error), style="red", markup=False)
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     show(report)
     print(json.dumps(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 from tests.carvana import write_cars, write_frame
 from tests.worker.night import SIZE, strange
 
+QUICK = {
+    "CYCLORAMA_SETTLE_SECONDS": "0.3",
+    "CYCLORAMA_RESCAN_SECONDS": "0.5",
+    "CYCLORAMA_MODEL_CHECK_SECONDS": "0.3",
+    "OMP_NUM_THREADS": "1",
+}
 SCRIPT = Path(__file__).parent.parent / "scripts" / "story.py"
 
 
@@ -29,6 +36,7 @@ def story(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", str(SCRIPT), str(data), *options],
         cwd=data.parent,
+        env=os.environ | QUICK,
         capture_output=True,
         text=True,
         timeout=200,

@@ -114,7 +114,7 @@ def test_one_that_replaced_another_says_so(settings: Settings, places: Places) -
     drop(settings, "car/01.png")
     publish(places, edition(settings))
     (first,) = list_corrections(settings)
-    drop(settings, "car/01.png", MASK, age_seconds=50)
+    drop(settings, "car/01.png", disc(32, 48, centre=(16, 24), radius=10), age_seconds=50)
     publish(places, edition(settings))
     (row,) = list_corrections(settings)
     assert (row.state, row.note) == ("in force", f"replaces {first.sha256[:12]}")
