@@ -2,10 +2,10 @@
 
     .venv/bin/python scripts/correction.py [--photos FOLDER] [--size W H] [--repeats N] [--json]
 
-`cyclorama run` with its defaults has published a shoot of 16. Then masks of its widest frame are
-dropped, one after the other: with a spot cleared inside of the car, for which only this frame is
-made anew; and, with a preset that frames the turn as a whole, wider and wider ones, for which all
-frames are.
+`cyclorama run` with its defaults has published two shoots of 16. Then masks of their widest frame
+are dropped, one after the other. In the first shoot a spot inside of the car changes, for which
+only this frame is made anew; the second has a preset that frames the turn as a whole, and its masks
+are wider each time, for which all frames are.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rich.console import Console
 
 from unet_core.images import read_mask
 from worker.errors import CycloramaError
+from worker.finish import presets
 from worker.outbox.manifest import FrameRow, read_manifest
 from worker.outbox.publish import SHEET
 from worker.queue.app import connect
@@ -39,10 +40,13 @@ from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
 from worker.run import environment
 from worker.settings import Settings, read_settings
+from worker.shoots import PRESET
 
 err = Console(stderr=True)
+Draw = Callable[[np.ndarray, FrameRow], np.ndarray]
+BUILTIN = Path(presets.__file__).with_name("presets")
 SPOT_PX, WIDER_PX = 9, 3
-PRESETS = {"one frame": "studio-grey", "whole turn": "marketplace"}
+FITTING = "marketplace"
 
 
 def main() -> int:
@@ -62,13 +66,10 @@ def main() -> int:
         )
         try:
             if options.photos:
-                frames = given(settings.inbox, options.photos, TURN)
+                frames = given(settings.inbox, options.photos, 2 * TURN)
             else:
-                frames = rendered(settings.inbox, tuple(options.size), TURN, distinct=TURN)
-            report = {
-                kind: measured(frames, settings.model_copy(update={"preset": preset}), options)
-                for kind, preset in PRESETS.items()
-            }
+                frames = rendered(settings.inbox, tuple(options.size), 2 * TURN, distinct=TURN)
+            report = measured(frames, settings, options.repeats)
         except (CycloramaError, OSError) as error:
             err.print(str(error), style="red", markup=False)
             return 1
@@ -80,32 +81,36 @@ def main() -> int:
     return 0
 
 
-def measured(frames: Frames, settings: Settings, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds since a mask was dropped at which the shoot is queued, taken up, the corrected
-    frame's picture is there, all of the turn is there, and it is published (medians); and the most
-    that the last took."""
-    for folder in (settings.outbox, settings.state, settings.corrections_folder):
-        shutil.rmtree(folder, ignore_errors=True)
+def measured(frames: Frames, settings: Settings, repeats: int) -> dict[str, dict[str, float]]:
+    """For each kind of correction: seconds since a mask was dropped at which the shoot is queued,
+    taken up, the corrected frame's picture is there, all of the turn is there, and it is published
+    (medians); and the most that the last took."""
     settings.outbox.mkdir(parents=True)
-    (shoot,) = (message.shoot for message in frames.messages())
+    plain, fitting = (message.shoot for message in frames.messages())
+    shutil.copyfile(BUILTIN / f"{FITTING}.toml", settings.inbox / fitting / PRESET)
     process = subprocess.Popen(
         [sys.executable, "-m", "worker.cli", "run"],
         env=os.environ | environment(settings, ""),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    first = {"published": lambda: read_manifest(settings.outbox / shoot) is not None}
+
+    def delivered() -> bool:
+        return all(read_manifest(settings.outbox / shoot) for shoot in (plain, fitting))
+
     try:
-        moments(first, time.perf_counter(), settings.state)
-        rows = [_drop(shoot, settings) for _ in range(options.repeats)]
+        moments({"delivery": delivered}, time.perf_counter(), settings.state)
+        found = {
+            "one frame": [_drop(plain, settings, _spotted) for _ in range(repeats)],
+            "whole turn": [_drop(fitting, settings, _wider) for _ in range(repeats)],
+        }
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_SECONDS)
-    found = {part: round(median(row[part] for row in rows), 2) for part in rows[0]}
-    return found | {"published at most": max(row["published"] for row in rows)}
+    return {kind: _summary(rows) for kind, rows in found.items()}
 
 
-def _drop(shoot: str, settings: Settings) -> dict[str, float]:
+def _drop(shoot: str, settings: Settings, draw: Draw) -> dict[str, float]:
     """Corrects the widest frame of a published shoot, and waits for its next edition."""
     published = settings.outbox / shoot
     row = _widest(published)
@@ -123,7 +128,7 @@ def _drop(shoot: str, settings: Settings) -> dict[str, float]:
     def there(name: str) -> Callable[[], bool]:
         return lambda: any(staging.glob(f"*/{name}")) or answered()
 
-    drawn = _wider(mask) if settings.preset == PRESETS["whole turn"] else _spotted(mask, row)
+    drawn = draw(mask, row)
     began = time.perf_counter()
     cv2.imwrite(str(target), drawn)
     return moments(
@@ -158,9 +163,14 @@ def _spotted(mask: np.ndarray, row: FrameRow) -> np.ndarray:
     return changed
 
 
-def _wider(mask: np.ndarray) -> np.ndarray:
+def _wider(mask: np.ndarray, _: FrameRow) -> np.ndarray:
     kernel = np.ones((2 * WIDER_PX + 1, 2 * WIDER_PX + 1), np.uint8)
     return np.asarray(cv2.dilate(mask, kernel), np.uint8)
+
+
+def _summary(rows: list[dict[str, float]]) -> dict[str, float]:
+    found = {part: round(median(row[part] for row in rows), 2) for part in rows[0]}
+    return found | {"published at most": max(row["published"] for row in rows)}
 
 
 if __name__ == "__main__":

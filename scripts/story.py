@@ -114,6 +114,7 @@ def arguments() -> argparse.Namespace:
     add("--long-side", type=int, default=OUR_LONG_SIDE_PX, metavar="PX")
     add("--crop", type=int, nargs=2, default=NightOptions.crop, metavar=("H", "W"))
     add("--learning-rate", type=float, default=Recipe.learning_rate)
+    add("--workers", type=int, default=Recipe.workers, help="that load pictures [default: 1]")
     add("--booths", type=int, default=NightOptions.booths, help="rendered cars of the night")
     return parser.parse_args()
 
@@ -172,7 +173,11 @@ def first_champion(parts: Cast, store: ModelStore, options: argparse.Namespace) 
     require_apart(learners, [*parts.holdout, *parts.corrected, *parts.untouched])
     augmentation = Augmentation(crop=tuple(options.crop), long_side_px=options.long_side)
     recipe = Recipe(
-        batch=4, learning_rate=options.learning_rate, ema_decay=0.99, measure_every=100, workers=1
+        batch=4,
+        learning_rate=options.learning_rate,
+        ema_decay=0.99,
+        measure_every=100,
+        workers=options.workers,
     )
     count = steps_within(options, learners, augmentation, recipe)
     recipe = Recipe(**asdict(recipe) | {"steps": count, "warmup_steps": min(100, count // 10 + 1)})

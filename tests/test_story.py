@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "story.py"
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Bright cars, and blue ones of four angles each."""
-    root = write_cars(tmp_path / "data", [f"car{number}" for number in range(12)], size=SIZE)
+    root = write_cars(tmp_path / "data", [f"car{number}" for number in range(32)], size=SIZE)
     for number in range(16):
         pixels, mask = strange(number)
         write_frame(root, f"blue{number // 4}_{number % 4 + 1:02}", mask, pixels)
@@ -51,7 +51,8 @@ def test_a_kind_that_was_never_seen_is_right_the_next_morning_and_no_worker_was_
 ) -> None:
     done = story(
         data, "--without", "paint blue", "--work", "work",
-        "--cars", "2", "--corrections", "3", "--minutes", "0.05", "--night-minutes", "0.1",
+        "--cars", "2", "--corrections", "3", "--workers", "0",
+        "--minutes", "0.05", "--night-minutes", "0.08",
         "--network", "encoder=plain,width=8,depth=2,fold=2", "--long-side", "96",
         "--crop", "64", "96", "--learning-rate", "0.01", "--booths", "0",
     )  # fmt: skip
