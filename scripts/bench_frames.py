@@ -44,9 +44,9 @@ class Frames:
 
 
 def rendered(inbox: Path, size: tuple[int, int], count: int, *, distinct: int = DISTINCT) -> Frames:
-    """``count`` frames of a rendered car in its booth, ``distinct`` different ones; drawn at about
-    half a megapixel and enlarged, for speed."""
-    width = 960
+    """``count`` frames of a rendered car in its booth, ``distinct`` different ones; drawn at half a
+    megapixel at most and enlarged, for speed."""
+    width = min(size[0], 960)
     booth = Booth(seed=15, width=width, height=round(width * size[1] / size[0]), samples=4)
     pictures = []
     for number in range(min(distinct, count)):

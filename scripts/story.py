@@ -34,6 +34,7 @@ from unet_core.checkpoint import Card, CheckpointError
 from unet_core.data import DataError, Pair, find_pairs, split_by_car
 from unet_core.encoder import EncoderError
 from unet_core.evaluation import measure
+from unet_core.gate_page import REPORT
 from unet_core.holdout import require_apart
 from unet_core.model import UNet
 from unet_core.samples import Samples
@@ -166,9 +167,9 @@ def told(parts: Cast, settings: Settings, options: argparse.Namespace) -> dict[s
 
 def first_champion(parts: Cast, store: ModelStore, options: argparse.Namespace) -> int:
     """Trains the champion that knows nothing of the kind, unless it is there; its steps."""
+    plan = options.work / "first.json"
     if any(version.name == FIRST for version in store.versions()):
-        store.promote(FIRST)
-        return 0
+        return int(json.loads(plan.read_text())["steps"])
     learners, _ = split_by_car(find_pairs(parts.base), parts.holdout)
     require_apart(learners, [*parts.holdout, *parts.corrected, *parts.untouched])
     augmentation = Augmentation(crop=tuple(options.crop), long_side_px=options.long_side)
@@ -179,7 +180,10 @@ def first_champion(parts: Cast, store: ModelStore, options: argparse.Namespace) 
         measure_every=100,
         workers=options.workers,
     )
-    count = steps_within(options, learners, augmentation, recipe)
+    if not plan.exists():  # a run that goes on has as many steps as when it began
+        count = steps_within(options, learners, augmentation, recipe)
+        plan.write_text(json.dumps({"steps": count}))
+    count = int(json.loads(plan.read_text())["steps"])
     recipe = Recipe(**asdict(recipe) | {"steps": count, "warmup_steps": min(100, count // 10 + 1)})
     err.print(f"{len(learners)} frames without {parts.kind}, {count} steps", markup=False)
     folder = options.work / "run"
@@ -259,7 +263,10 @@ def both(before: list[float], after: list[float]) -> dict[str, float]:
 
 
 def last_night(settings: Settings, options: argparse.Namespace) -> Night:
-    """The night's retraining, beside the studio that runs."""
+    """The night's retraining, beside the studio that runs; the one that was, if there was one."""
+    for path in sorted(settings.state.glob(f"retraining/*/{REPORT}")):
+        found = json.loads(path.read_bytes())
+        return Night(found["outcome"], found["reason"], path.parent)
     chosen = NightOptions(
         booths=options.booths,
         crop=tuple(options.crop),

@@ -42,7 +42,7 @@ def test_a_large_inbox_and_a_long_work_are_measured() -> None:
 
 @pytest.mark.line
 def test_a_correction_is_timed_from_its_folder_to_the_outbox_in_its_parts() -> None:
-    report = run("correction.py", "--size", "192", "128", "--repeats", "1")
+    report = run("correction.py", "--size", "240", "160", "--repeats", "1")
 
     for kind in ("one frame", "whole turn"):
         parts = list(report[kind].values())
