@@ -137,7 +137,8 @@ def told(parts: Cast, settings: Settings, options: argparse.Namespace) -> dict[s
         crew = studio.crew()
         for car, frames in corrected.items():
             studio.correct(car, frames)
-        seconds = studio.wait_for(studio.answered, "the corrections are not taken up")
+        dropped = sum(map(len, corrected.values()))
+        seconds = studio.wait_for_corrections(dropped)
         states = studio.corrections()
         err.print(f"{states}, {seconds:.0f} s after they were dropped", markup=False)
         night = last_night(settings, options)

@@ -21,7 +21,7 @@ from worker.queue.roster import workers
 from worker.run import environment
 from worker.settings import Settings
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS, LATE_SECONDS = 600.0, 60.0
 STOP_SECONDS = 90.0
 
 
@@ -90,9 +90,21 @@ class RunningStudio:
         """The manifest of a shoot that is there."""
         return read_manifest(self._settings.outbox / car)
 
-    def answered(self) -> bool:
-        """Whether every correction was taken up or refused."""
-        return all(row.state != "waiting" for row in list_corrections(self._settings))
+    def wait_for_corrections(self, count: int) -> float:
+        """Waits until so many frames have a person's mask, or no correction waits any more, because
+        the rest is refused; for how many seconds."""
+        began = time.monotonic()
+
+        def answered() -> bool:
+            late = time.monotonic() - began > LATE_SECONDS  # asking for refusals reads every photo
+            return self._corrected() == count or (late and "waiting" not in self.corrections())
+
+        return self.wait_for(answered, "the corrections are not taken up")
+
+    def _corrected(self) -> int:
+        manifests = [read_manifest(path) for path in self._settings.outbox.iterdir()]
+        rows = [row for manifest in manifests if manifest for row in manifest.frames]
+        return sum(row.mask == "corrected" for row in rows)
 
     def corrections(self) -> dict[str, int]:
         """How many corrections are in which state."""
