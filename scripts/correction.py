@@ -2,10 +2,10 @@
 
     .venv/bin/python scripts/correction.py [--photos FOLDER] [--size W H] [--repeats N] [--json]
 
-`cyclorama run` with its defaults has published two shoots of 16. Then masks of their widest frame
-are dropped, one after the other. In the first shoot a spot inside of the car changes, for which
-only this frame is made anew; the second has a preset that frames the turn as a whole, and its masks
-are wider each time, for which all frames are.
+`cyclorama run` with its defaults has published two shoots of 16. Then masks are dropped. In the
+first shoot a spot inside of the car changes in one frame, for which only this one is made anew,
+then in all of them; the second has a preset that frames the turn as a whole, and the mask of its
+widest frame is wider each time, for which all frames are made anew.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from worker.shoots import PRESET
 err = Console(stderr=True)
 Draw = Callable[[np.ndarray, FrameRow], np.ndarray]
 BUILTIN = Path(presets.__file__).with_name("presets")
-SPOT_PX, WIDER_PX = 9, 3
+SPOT_PART, WIDER_PX = 4, 3
 FITTING = "marketplace"
 
 
@@ -101,8 +101,9 @@ def measured(frames: Frames, settings: Settings, repeats: int) -> dict[str, dict
     try:
         moments({"delivery": delivered}, time.perf_counter(), settings.state)
         found = {
-            "one frame": [_drop(plain, settings, _spotted) for _ in range(repeats)],
-            "whole turn": [_drop(fitting, settings, _wider) for _ in range(repeats)],
+            "one frame": [_drop(plain, settings, 1, _spotted) for _ in range(repeats)],
+            "all frames": [_drop(plain, settings, TURN, _spotted) for _ in range(repeats)],
+            "framed anew": [_drop(fitting, settings, 1, _wider) for _ in range(repeats)],
         }
     finally:
         process.send_signal(signal.SIGTERM)
@@ -110,32 +111,33 @@ def measured(frames: Frames, settings: Settings, repeats: int) -> dict[str, dict
     return {kind: _summary(rows) for kind, rows in found.items()}
 
 
-def _drop(shoot: str, settings: Settings, draw: Draw) -> dict[str, float]:
-    """Corrects the widest frame of a published shoot, and waits for its next edition."""
+def _drop(shoot: str, settings: Settings, count: int, draw: Draw) -> dict[str, float]:
+    """Corrects the ``count`` widest frames of a published shoot, and waits for its next edition."""
     published = settings.outbox / shoot
-    row = _widest(published)
-    mask = read_mask(published / row.outputs["mask"].path)
-    target = settings.corrections_folder / shoot / f"{row.name}.png"
-    target.parent.mkdir(exist_ok=True)
+    rows = _widest_first(published)[:count]
+    masks = [draw(read_mask(published / row.outputs["mask"].path), row) for row in rows]
+    targets = [settings.corrections_folder / shoot / f"{row.name}.png" for row in rows]
+    targets[0].parent.mkdir(exist_ok=True)
     leases = Leases(connect(EmbeddedRedis(settings.state).url), seconds=settings.lease_seconds)
     staging = settings.outbox / ".staging" / shoot
 
     def answered() -> bool:
         manifest = read_manifest(published)  # none between two renames
-        corrections = [each.correction for each in manifest.frames] if manifest else []
-        return any(c and c.mtime_ns == target.stat().st_mtime_ns for c in corrections)
+        corrections = [row.correction for row in manifest.frames] if manifest else []
+        times = {correction.mtime_ns for correction in corrections if correction}
+        return {target.stat().st_mtime_ns for target in targets} <= times
 
     def there(name: str) -> Callable[[], bool]:
         return lambda: any(staging.glob(f"*/{name}")) or answered()
 
-    drawn = draw(mask, row)
     began = time.perf_counter()
-    cv2.imwrite(str(target), drawn)
+    for target, mask in zip(targets, masks, strict=True):
+        cv2.imwrite(str(target), mask)
     return moments(
         {
             "queued": lambda: leases.note(shoot) is not None or answered(),
             "taken up": lambda: any(staging.glob("*")) or answered(),
-            "frame": there(row.outputs["composite"].path),
+            "frame": there(rows[0].outputs["composite"].path),
             "turn": there(SHEET),
             "published": answered,
         },
@@ -144,22 +146,24 @@ def _drop(shoot: str, settings: Settings, draw: Draw) -> dict[str, float]:
     )
 
 
-def _widest(published: Path) -> FrameRow:
-    """The frame whose car is the widest: it says how large all are drawn."""
+def _widest_first(published: Path) -> list[FrameRow]:
+    """The frames with a car; the one that is widest says how large all are drawn."""
     manifest = read_manifest(published)
     rows = [row for row in manifest.frames if row.box] if manifest else []
     if not rows:
         raise BenchError("no car was found in any photo; nothing was measured")
-    return max(rows, key=lambda row: row.box[2] - row.box[0] if row.box else 0)
+    return sorted(rows, key=lambda row: row.box[0] - row.box[2] if row.box else 0)
 
 
 def _spotted(mask: np.ndarray, row: FrameRow) -> np.ndarray:
-    """The mask with a spot cleared in the middle of its car; its box stays."""
+    """The mask with a spot changed in the middle of its car: so large that it is held against the
+    other frames' masks too, and inside of its box."""
     assert row.box
     left, top, right, bottom = row.box
     y, x = (top + bottom) // 2, (left + right) // 2
     changed = mask.copy()
-    changed[y : y + SPOT_PX, x : x + SPOT_PX] = 255 - changed[y, x]
+    high, wide = (bottom - top) // SPOT_PART, (right - left) // SPOT_PART
+    changed[y : y + high, x : x + wide] = 255 - changed[y, x]
     return changed
 
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,29 +25,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from story_cars import Cast, cast
+from story_champion import FIRST, first_champion
 from story_studio import RunningStudio
 from train import network_of
 
-from unet_core.augment import Augmentation
-from unet_core.checkpoint import Card, CheckpointError
-from unet_core.data import DataError, Pair, find_pairs, split_by_car
+from unet_core.checkpoint import CheckpointError
+from unet_core.data import DataError, Pair
 from unet_core.encoder import EncoderError
 from unet_core.evaluation import measure
 from unet_core.gate_page import REPORT
-from unet_core.holdout import require_apart
-from unet_core.model import UNet
-from unet_core.samples import Samples
+from unet_core.retraining import read_plan
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
-from unet_core.training import (
-    OUR_LONG_SIDE_PX,
-    OUR_NETWORK,
-    Recipe,
-    TrainingError,
-    start,
-    step,
-    train,
-)
+from unet_core.training import OUR_LONG_SIDE_PX, OUR_NETWORK, Recipe, TrainingError
 from worker.errors import CycloramaError
 from worker.material import NightOptions
 from worker.retrain import Courtesy, Night, retrain
@@ -56,8 +45,6 @@ from worker.retrain_cli import shoots_wait
 from worker.settings import Settings, read_settings
 
 err = Console(stderr=True)
-FIRST = "first"
-TIMED_STEPS = 3
 CPU = torch.device("cpu")
 
 
@@ -106,10 +93,10 @@ def arguments() -> argparse.Namespace:
     add("data", type=Path)
     add("--work", type=Path, required=True, help="folder that keeps everything")
     add("--without", required=True, metavar="KIND", help="'paint white', 'size large', …")
-    add("--cars", type=int, default=4, help="of the kind, to correct [default: 4]")
+    add("--cars", type=int, default=6, help="of the kind, to correct [default: 6]")
     add("--corrections", type=int, default=4, help="frames of each of them [default: 4]")
     add("--frames", type=int, default=4, help="of each other car, to measure on [default: 4]")
-    add("--minutes", type=float, default=18, help="of the first training [default: 18]")
+    add("--minutes", type=float, default=12, help="of the first training, about [default: 12]")
     add("--night-minutes", type=float, default=6, help="of the night's training [default: 6]")
     add("--network", type=network_of, default=OUR_NETWORK, metavar="FIELD=VALUE,…")
     add("--long-side", type=int, default=OUR_LONG_SIDE_PX, metavar="PX")
@@ -155,6 +142,7 @@ def told(parts: Cast, settings: Settings, options: argparse.Namespace) -> dict[s
     return {
         "without": parts.kind,
         "cars": {"corrected": len(parts.corrected), "untouched": len(parts.untouched)},
+        "night_steps": night_steps(night),
         "first_training_steps": steps,
         "corrections": states,
         "seconds_until_corrected": round(seconds, 1),
@@ -166,78 +154,19 @@ def told(parts: Cast, settings: Settings, options: argparse.Namespace) -> dict[s
     }
 
 
-def first_champion(parts: Cast, store: ModelStore, options: argparse.Namespace) -> int:
-    """Trains the champion that knows nothing of the kind, unless it is there; its steps."""
-    plan = options.work / "first.json"
-    if any(version.name == FIRST for version in store.versions()):
-        return int(json.loads(plan.read_text())["steps"])
-    learners, _ = split_by_car(find_pairs(parts.base), parts.holdout)
-    require_apart(learners, [*parts.holdout, *parts.corrected, *parts.untouched])
-    augmentation = Augmentation(crop=tuple(options.crop), long_side_px=options.long_side)
-    recipe = Recipe(
-        batch=4,
-        learning_rate=options.learning_rate,
-        ema_decay=0.99,
-        measure_every=100,
-        workers=options.workers,
-    )
-    if not plan.exists():  # a run that goes on has as many steps as when it began
-        count = steps_within(options, learners, augmentation, recipe)
-        plan.write_text(json.dumps({"steps": count}))
-    count = int(json.loads(plan.read_text())["steps"])
-    recipe = Recipe(**asdict(recipe) | {"steps": count, "warmup_steps": min(100, count // 10 + 1)})
-    err.print(f"{len(learners)} frames without {parts.kind}, {count} steps", markup=False)
-    folder = options.work / "run"
-    state = start(fresh(options), recipe, folder, CPU)
-
-    def on_step(done: Any) -> None:
-        if done.step % recipe.measure_every == 0:
-            err.print(f"step {done.step}: loss {done.loss:.4f}, {done.seconds:.0f} s")
-
-    trained = train(state, Samples(learners, augmentation), folder, on_step=on_step)
-    card = Card(
-        version=FIRST,
-        long_side_px=options.long_side,
-        holdout=parts.holdout,
-        recipe={**asdict(recipe), "augmentation": asdict(augmentation), "without": parts.kind},
-    )
-    store.publish(trained, card)
-    store.promote(FIRST)
-    return count
-
-
-def steps_within(
-    options: argparse.Namespace, learners: list[Pair], augmentation: Augmentation, recipe: Recipe
-) -> int:
-    """How many steps fit into the minutes of the first training, by trying a few."""
-    state = start(fresh(options), recipe, options.work / "nowhere", CPU)
-    took = []
-    for images, masks in Samples(learners, augmentation).batches(recipe.batch, 0, TIMED_STEPS):
-        began = time.perf_counter()
-        step(state, images, masks, 0.0)
-        took.append(time.perf_counter() - began)
-    return max(10, int(options.minutes * 60 / min(took)))
-
-
-def fresh(options: argparse.Namespace) -> UNet:
-    """The network at its beginning; its encoder has seen ImageNet."""
-    torch.manual_seed(Recipe.seed)
-    network = UNet.from_config(options.network)
-    if options.network.encoder != "plain":
-        network.encoder.load_imagenet()
-    return network
-
-
 def groups_of(parts: Cast, corrected: dict[str, list[Pair]], most: int) -> list[Group]:
     """What is measured: before anything is corrected, and after the night."""
     touched = [pair for frames in corrected.values() for pair in frames]
     others = [p for car in parts.corrected for p in parts.pairs[car] if p not in touched]
-    return [
+    rest = [car for car in parts.holdout if car not in parts.kin]
+    groups = [
         Group("corrected frames", touched),
         Group("other frames of the corrected cars", others),
         Group("cars of the kind that nobody corrected", parts.frames(parts.untouched, most)),
-        Group("holdout", parts.frames(parts.holdout, most)),
+        Group("holdout, cars of the kind", parts.frames(parts.kin, most)),
+        Group("holdout, other cars", parts.frames(rest, most)),
     ]
+    return [group for group in groups if group.pairs]
 
 
 def scores(version: Version, groups: Sequence[Group]) -> dict[str, list[float]]:
@@ -276,6 +205,12 @@ def last_night(settings: Settings, options: argparse.Namespace) -> Night:
     night = retrain(settings, chosen, pause=Courtesy(shoots_wait(settings)))
     err.print(f"{night.outcome}: {night.reason}", markup=False)
     return night
+
+
+def night_steps(night: Night) -> int:
+    """How many steps the night has trained."""
+    plan = read_plan(night.folder) if night.folder else None
+    return plan.steps if plan else 0
 
 
 def tried(store: ModelStore, night: Night) -> Version:

@@ -25,7 +25,8 @@ class Cast:
     base: Path
     """A labelled folder of links to everything but that kind; the holdout may hold some of it."""
     holdout: list[str]
-    """Cars that no training ever sees."""
+    """Cars that no training ever sees; ``kin`` are those of the kind among them."""
+    kin: list[str]
     corrected: list[str]
     """Cars of the kind whose shoots come in, and of which some frames are corrected."""
     untouched: list[str]
@@ -61,7 +62,13 @@ def cast(data: Path, work: Path, kind: str, *, corrected: int) -> Cast:
     for car in pairs.keys() - set(strangers):
         _link(pairs[car], base)
     return Cast(
-        kind, base, sorted(holdout), strangers[:corrected], strangers[corrected:], dict(pairs)
+        kind=kind,
+        base=base,
+        holdout=sorted(holdout),
+        kin=sorted(car for car in holdout if kind in kinds.get(car, ())),
+        corrected=strangers[:corrected],
+        untouched=strangers[corrected:],
+        pairs=dict(pairs),
     )
 
 

@@ -79,5 +79,8 @@ def holdout(work: Path) -> list[str]:
 def test_a_kind_that_is_not_there_is_wrong_usage_and_the_others_are_named(data: Path) -> None:
     done = story(data, "--without", "paint pink", "--work", "work")
     assert done.returncode == 2
-    assert "0 cars of the kind 'paint pink'" in done.stderr
+    assert (
+        "has 0 cars of the kind 'paint pink' outside of the holdout, and 7 are needed"
+        in done.stderr
+    )
     assert "'paint blue'" in done.stderr
