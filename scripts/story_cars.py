@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def cast(data: Path, work: Path, kind: str, *, corrected: int) -> Cast:
     pairs = defaultdict(list)
     for pair in find_pairs(data):
         pairs[pair.car].append(pair)
-    kinds = {car: _kinds(frames) for car, frames in pairs.items()}
+    kinds = _known(pairs, work / "kinds.json")
     holdout = read_or_write_holdout(work / HOLDOUT_FILE, pairs)
     strangers = [car for car in sorted(pairs) if kind in kinds[car] and car not in holdout]
     if len(strangers) <= corrected:
@@ -70,6 +71,16 @@ def cast(data: Path, work: Path, kind: str, *, corrected: int) -> Cast:
         untouched=strangers[corrected:],
         pairs=dict(pairs),
     )
+
+
+def _known(pairs: Mapping[str, list[Pair]], file: Path) -> dict[str, list[str]]:
+    """The kinds of every car: told from its pictures once, and then kept in a file."""
+    if not file.exists():
+        found = {car: sorted(_kinds(frames)) for car, frames in pairs.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found))
+    known: dict[str, list[str]] = json.loads(file.read_text())
+    return known
 
 
 def _kinds(frames: list[Pair]) -> set[str]:

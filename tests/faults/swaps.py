@@ -163,9 +163,9 @@ def gaps(frames: list[Finished], changes: list[Change]) -> tuple[list[float], li
 
 
 def record(swaps: Swaps) -> dict[str, Any]:
-    """All that was found, as JSON has it. Times in seconds; ``pause`` is what the longest gaps
-    around the changes are longer than the longest ones otherwise, by their medians: a single
-    hiccup of the disk is no pause, and a pause comes with every change."""
+    """All that was found, as JSON has it. Times in seconds; ``batch`` is a frame's way through the
+    network. ``pause`` is how much longer the longest gaps around the changes are than the longest
+    otherwise, by their medians: a hiccup of the disk comes once, a pause with every change."""
     manifests = swaps.manifests()
     around, otherwise = gaps(swaps.finished(), swaps.changes)
     waits = [row.seconds["network"] for m in manifests for row in m.frames if not row.error]
