@@ -1,12 +1,12 @@
 """A model that gets better, from beginning to end, on cars of a kind that it never saw.
 
-    .venv/bin/python scripts/story.py DATA --without "paint white" --work FOLDER [--json]
+    .venv/bin/python scripts/story.py DATA --without "paint white" --work FOLDER
 
 DATA is in the Carvana layout. A champion is trained without the cars of one kind; a studio runs on
 it, their shoots come in, a part of their frames is corrected; a night retrains; and the studio,
 which was never restarted, makes the next shoot with the new checkpoint. What is printed is Dice
-before and after, on the frames that nobody corrected. FOLDER keeps all of it: the same command goes
-on where it was. True masks stand in for the person who corrects.
+before and after, on frames that nobody corrected too; a line of JSON comes last. FOLDER keeps all
+of it: the same command goes on where it was. True masks stand in for the person who corrects.
 """
 
 from __future__ import annotations
@@ -111,46 +111,60 @@ def told(parts: Cast, settings: Settings, options: argparse.Namespace) -> dict[s
     """The whole story, as JSON has it."""
     store = ModelStore(settings.model_store)
     steps = first_champion(parts, store, options)
-    first = store.find(FIRST)
     corrected = {car: parts.frames([car], options.corrections) for car in parts.corrected}
     groups = groups_of(parts, corrected, options.frames)
-    before = scores(first, groups)
+    before = scores(store.find(FIRST), groups)
     with RunningStudio(settings) as studio:
-        for car in parts.corrected:
-            studio.drop(car, parts.pairs[car])
-        studio.wait_for(
-            lambda: all(map(studio.delivered, parts.corrected)), "the shoots are not delivered"
-        )
-        crew = studio.crew()
-        for car, frames in corrected.items():
-            studio.correct(car, frames)
-        dropped = sum(map(len, corrected.values()))
-        seconds = studio.wait_for_corrections(dropped)
-        states = studio.corrections()
-        err.print(f"{states}, {seconds:.0f} s after they were dropped", markup=False)
+        day = corrected_day(studio, parts, corrected)
+        crew = set(studio.crew())
         night = last_night(settings, options)
-        champion = store.champion().name
-        taken_up = studio.wait_for(
-            lambda: set(studio.crew().values()) == {champion}, f"{champion} is not taken up"
-        )
-        after = scores(tried(store, night), groups)
-        tomorrow = parts.untouched[-1]
-        studio.drop(tomorrow, parts.pairs[tomorrow])
-        studio.wait_for(lambda: studio.delivered(tomorrow) is not None, "no next morning comes")
-        manifest = studio.delivered(tomorrow)
-        same = set(studio.crew()) == set(crew)
+        morning = next_morning(studio, parts, store)
+        same = set(studio.crew()) == crew
+    candidate = tried(store, night)
+    after = scores(candidate, groups)
     return {
         "without": parts.kind,
         "cars": {"corrected": len(parts.corrected), "untouched": len(parts.untouched)},
-        "night_steps": night_steps(night),
-        "first_training_steps": steps,
-        "corrections": states,
-        "seconds_until_corrected": round(seconds, 1),
-        "night": {"outcome": night.outcome, "reason": night.reason},
+        "steps": {"first": steps, "night": night_steps(night)},
+        **day,
+        "night": {"outcome": night.outcome, "reason": night.reason, "candidate": candidate.name},
         "dice": {g.name: both(before[g.name], after[g.name]) for g in groups},
+        **morning,
+        "worker_never_restarted": same,
+    }
+
+
+def corrected_day(
+    studio: RunningStudio, parts: Cast, corrected: dict[str, list[Pair]]
+) -> dict[str, Any]:
+    """The shoots of the kind come in, and some of their frames are corrected: what became of the
+    corrections, and how soon."""
+    for car in parts.corrected:
+        studio.drop(car, parts.pairs[car])
+    studio.wait_for(
+        lambda: all(map(studio.delivered, parts.corrected)), "the shoots are not delivered"
+    )
+    for car, frames in corrected.items():
+        studio.correct(car, frames)
+    seconds = studio.wait_for_corrections(sum(map(len, corrected.values())))
+    states = studio.corrections()
+    err.print(f"{states}, {seconds:.0f} s after they were dropped", markup=False)
+    return {"corrections": states, "seconds_until_corrected": round(seconds, 1)}
+
+
+def next_morning(studio: RunningStudio, parts: Cast, store: ModelStore) -> dict[str, Any]:
+    """Another car of the kind comes in: how soon the workers had the champion, and who made it."""
+    champion = store.champion().name
+    taken_up = studio.wait_for(
+        lambda: set(studio.crew().values()) == {champion}, f"{champion} is not taken up"
+    )
+    car = parts.untouched[-1]
+    studio.drop(car, parts.pairs[car])
+    studio.wait_for(lambda: studio.delivered(car) is not None, f"{car} is not delivered")
+    manifest = studio.delivered(car)
+    return {
         "seconds_until_taken_up": round(taken_up, 1),
         "next_shoot_made_by": manifest.checkpoint.version if manifest else None,
-        "worker_never_restarted": same,
     }
 
 
