@@ -23,7 +23,7 @@ from unet_core.training import Progress, Recipe, start, step, train
 
 err = Console(stderr=True)
 FIRST = "first"
-TIMED_STEPS, SAID_EVERY = 3, 100
+TIMED_STEPS, SAID_EVERY = 3, 50
 CPU = torch.device("cpu")
 
 
