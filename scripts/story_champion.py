@@ -24,6 +24,8 @@ from unet_core.training import Progress, Recipe, start, step, train
 err = Console(stderr=True)
 FIRST = "first"
 TIMED_STEPS, SAID_EVERY = 3, 50
+HALF_SIZE_SHARE = 0.5
+"""Of the steps: the first ones see pictures at half their size, for time is short."""
 CPU = torch.device("cpu")
 
 
@@ -40,7 +42,9 @@ def first_champion(parts: Cast, store: ModelStore, options: argparse.Namespace) 
         err.print(f"{len(learners)} frames without {parts.kind}, {recipe.steps} steps")
         folder = options.work / "run"
         state = start(fresh(options), recipe, folder, CPU)
-        trained = train(state, Samples(learners, augmentation), folder, on_step=_say)
+        until = recipe.half_size_steps * recipe.batch
+        samples = Samples(learners, augmentation, half_size_until=until)
+        trained = train(state, samples, folder, on_step=_say)
         card = Card(
             version=FIRST,
             long_side_px=options.long_side,
@@ -62,6 +66,7 @@ def recipe_within(
         batch=4,
         learning_rate=options.learning_rate,
         ema_decay=0.99,
+        half_size_share=HALF_SIZE_SHARE,
         measure_every=SAID_EVERY,
         workers=options.workers,
     )
@@ -83,7 +88,8 @@ def steps_within(
         began = time.perf_counter()
         step(state, images, masks, 0.0)
         took.append(time.perf_counter() - began)
-    return max(10, int(options.minutes * 60 / min(took)))
+    share = 1 - 0.75 * HALF_SIZE_SHARE  # a step at half size is a quarter of the work
+    return max(10, int(options.minutes * 60 / (share * min(took))))
 
 
 def fresh(options: argparse.Namespace) -> UNet:
