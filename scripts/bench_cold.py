@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench_frames import Frames
@@ -43,20 +43,27 @@ def cold_start(frames: Frames, settings: Settings) -> dict[str, float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    found: dict[str, float] = {}
     try:
-        for name, is_there in marks.items():
-            while not is_there():
-                if time.perf_counter() - began > PATIENCE_SECONDS:
-                    raise BenchError(f"a cold start does not get to {name}; see {state}")
-                time.sleep(0.005)
-            found[name] = round(time.perf_counter() - began, 2)
+        found = moments(marks, began, state)
         process.wait(PATIENCE_SECONDS)
     finally:
         process.kill()
         process.wait()
     for command in ("--help", "status"):
         found[command.strip("-")] = _seconds(command, variables)
+    return found
+
+
+def moments(marks: Mapping[str, Callable[[], bool]], began: float, state: Path) -> dict[str, float]:
+    """Seconds since ``began`` (of ``time.perf_counter``) at which each mark is there, one after the
+    other. Raises :class:`BenchError` when one does not come."""
+    found = {}
+    for name, is_there in marks.items():
+        while not is_there():
+            if time.perf_counter() - began > PATIENCE_SECONDS:
+                raise BenchError(f"it does not get to {name}; see {state}")
+            time.sleep(0.005)
+        found[name] = round(time.perf_counter() - began, 2)
     return found
 
 

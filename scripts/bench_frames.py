@@ -44,14 +44,15 @@ class Frames:
         return [JobMessage.of(shoot) for shoot in group(look(self.inbox).sources.values())]
 
 
-def rendered(inbox: Path, size: tuple[int, int], count: int) -> Frames:
-    """``count`` frames of a rendered car in its booth; drawn at about half a megapixel and
-    enlarged, for speed."""
-    width = 960
+def rendered(inbox: Path, size: tuple[int, int], count: int, *, distinct: int = DISTINCT) -> Frames:
+    """``count`` frames of a rendered car in its booth, ``distinct`` different ones; drawn at half a
+    megapixel at most and enlarged, for speed."""
+    width = min(size[0], 960)
     booth = Booth(seed=15, width=width, height=round(width * size[1] / size[0]), samples=4)
     pictures = []
-    for angle in range(1, 1 + min(DISTINCT, count)):
-        image = cv2.resize(booth.render(4 * angle - 3).image, size, interpolation=cv2.INTER_CUBIC)
+    for number in range(min(distinct, count)):
+        angle = 1 + number * TURN // distinct
+        image = cv2.resize(booth.render(angle).image, size, interpolation=cv2.INTER_CUBIC)
         pictures.append(encode_jpeg(image, quality=95))  # type: ignore[arg-type]
     return _laid_out(inbox, pictures, ".jpg", size, count)
 

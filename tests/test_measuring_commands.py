@@ -58,6 +58,20 @@ def test_the_limits_of_a_large_studio_are_named_in_order() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
+@pytest.mark.line
+def test_a_correction_is_timed_from_its_folder_to_the_outbox_in_its_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CYCLORAMA_SETTLE_SECONDS", "0.4")
+    report = run("correction.py", "--size", "240", "160", "--repeats", "1")
+
+    for kind in ("one frame", "all frames", "framed anew"):
+        parts = list(report[kind].values())
+        assert parts == sorted(parts)
+        assert report[kind]["queued"] >= 0.4, "the file has settled"
+        assert report[kind]["published"] < 10
+
+
 def test_what_was_tried_is_measured_side_by_side(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "car.jpg")

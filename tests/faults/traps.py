@@ -58,10 +58,17 @@ class Traps:
 
     def opened(self) -> Counter[str]:
         """How often each photo was opened, by name with its folder."""
+        return Counter(photo for _, photo in self._opened())
+
+    def openers(self) -> dict[str, int]:
+        """The process that opened each photo last, by name with its folder."""
+        return {photo: process for process, photo in self._opened()}
+
+    def _opened(self) -> list[tuple[int, str]]:
         log = self.folder / "opened.log"
         lines = log.read_text().splitlines() if log.exists() else []
-        paths = [Path(json.loads(line)[1]) for line in lines]
-        return Counter(f"{path.parent.name}/{path.name}" for path in paths)
+        rows = [(int(process), Path(path)) for process, path in map(json.loads, lines)]
+        return [(process, f"{path.parent.name}/{path.name}") for process, path in rows]
 
 
 def with_fate(photo: Path, action: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +127,16 @@ def _inverted(path: Path) -> CorrectionError:
 def _stored(path: Path | None, known: Known) -> NDArray[np.bool_] | None:
     """A mask of the edition; ``None`` where there is none that can be read."""
     try:
-        return _small(read_mask(path), known) if path else None
-    except ImageError:
+        return _reduced(path, path.stat().st_mtime_ns, known.width, known.height) if path else None
+    except (OSError, ImageError):
         return None
+
+
+@lru_cache(maxsize=128)
+def _reduced(path: Path, _: int, width: int, height: int) -> NDArray[np.bool_]:
+    """Kept from one correction of a shoot to the next: each is held against all of its masks. The
+    number is the file's time."""
+    return _small(read_mask(path), Known(width, height))
 
 
 def _small(mask: Pixels, known: Known) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.carvana import disc
+from unet_core.images import read_mask
 from worker.corrections.check import Known, read_correction
 from worker.errors import CorrectionError
 
@@ -117,3 +118,29 @@ def test_without_an_edition_a_mask_that_fills_the_border_is_inverted(tmp_path: P
     path = saved(tmp_path, "01.png", Image.fromarray(255 - car()))
     with pytest.raises(CorrectionError, match="is inverted"):
         read_correction(path, Known(WIDTH, HEIGHT))
+
+
+def test_a_mask_that_was_made_anew_is_compared_as_it_is_now(tmp_path: Path, known: Known) -> None:
+    path = saved(tmp_path, "01.png", Image.fromarray(car(radius=17)))
+    assert read_correction(path, known).any()
+    assert known.own
+    Image.fromarray(car(12, radius=10)).save(known.own)
+    with pytest.raises(CorrectionError, match="something quite different"):
+        read_correction(path, known)
+
+
+def test_masks_of_the_edition_are_read_once_for_all_corrections_of_a_shoot(
+    tmp_path: Path, known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noting(path: Path) -> Pixels:
+        read.append(path.parent.name)
+        return read_mask(path)
+
+    monkeypatch.setattr("worker.corrections.check.read_mask", noting)
+    path = saved(tmp_path, "01.png", Image.fromarray(car(50, radius=16)))  # unlike enough
+    for _ in range(3):
+        read_correction(path, known)
+    assert read.count("masks") == 2
+    assert len(read) == 5
