@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +87,8 @@ class Wardrobe:
     """The folder of the edition whose masks are used."""
     staging: Staging
     max_pixels: int
+    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while a frame computes, as in the first pass."""
 
 
 def dress(row: FrameRow, photo: Photo, alpha: Pixels, look: Look, watch: Stopwatch) -> Dressed:
@@ -154,7 +157,7 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
     """
     look, watch = wardrobe.look, Stopwatch()
     try:
-        with watch.stage("decode"):
+        with wardrobe.cores, watch.stage("decode"):
             photo = decode(
                 wardrobe.inbox / row.source.path,
                 max_pixels=wardrobe.max_pixels,
@@ -177,7 +180,8 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
             row = row.model_copy(update={"confidence": None, "edge_certainty": None})
             row = judged(row, alpha)
         mask = stored
-    dressed = dress(row, photo, alpha, look, watch)
+    with wardrobe.cores:
+        dressed = dress(row, photo, alpha, look, watch)
     with watch.stage("write"):
         outputs = {kind: staging.write(*file) for kind, file in dressed.files.items()}
         outputs["mask"] = mask

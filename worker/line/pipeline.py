@@ -30,6 +30,7 @@ from worker.line.correct import corrected_edition
 from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
+from worker.line.notes import Notes
 from worker.line.parallel import in_parallel
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
@@ -47,7 +48,7 @@ from worker.outbox.manifest import (
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.outbox.turn import with_turn_flags
-from worker.queue.leases import Lease, Leases, Note, kept
+from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
 from worker.shoots import PLATE, Frame, odd_angles
 
@@ -101,6 +102,7 @@ class Line:
         self.shared_batches: set[int] = set()
         """Numbers of the batches that held frames of more than one job."""
         self.last_frame_at = 0.0
+        self._notes = Notes(leases, options.worker)
         self._cores = threading.BoundedSemaphore(options.at_work)
         self._alone = threading.Lock()
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
@@ -133,12 +135,12 @@ class Line:
         try:
             with kept(lease, self._leases.seconds / 3):
                 self._work(message, lease)
-            self._forget(message.shoot)
+            self._notes.forget(message.shoot)
         except LeaseLost as error:
             log.warning("%s", error)
         except HandedBack as error:
             log.info("%s", error)
-            self._note(message, "returned")
+            self._notes.note(message, "returned")
         except (CycloramaError, OSError) as error:
             self._failed(message, lease, _studio_error(error, self._places), error)
         except Exception as error:
@@ -147,7 +149,7 @@ class Line:
         finally:
             self.steps += 1
             self.shoots.discard(message.shoot)
-            self._release(lease)
+            self._notes.release(lease)
 
     def hand_back(self) -> None:
         """From now on no frame is begun: frames in work are finished, and shoots given back."""
@@ -158,7 +160,7 @@ class Line:
         if isinstance(cause, MemoryError):  # nearly a death: the next attempt is as careful
             message = message.model_copy(update={"deaths": message.deaths + 1})
         if not lease.lost:  # the note is another worker's by now
-            self._note(message, "failed", error=reason)
+            self._notes.note(message, "failed", error=reason)
 
     def _check(self, lease: Lease) -> None:
         lease.check()
@@ -177,7 +179,7 @@ class Line:
         if latest and wanted.is_met(latest.manifest):
             log.info("%s is done already", shoot)
             return
-        self._note(message, "working")
+        self._notes.note(message, "working")
         self._check(lease)
         staging = Staging(self._places, shoot)
         if latest and self._correct(latest, wanted, desk, staging, preset, lease):
@@ -199,12 +201,12 @@ class Line:
             cores=self._cores,
         )
         with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
-            self._note(message, "working", done=len(frames) - len(rest))
+            self._notes.note(message, "working", done=len(frames) - len(rest))
             self._check(lease)
             for row in self._make(rest, order):
                 done[row.name] = row
                 self._count(row)
-                self._progress(shoot, len(done))
+                self._notes.progress(shoot, len(done))
                 self._check(lease)
         if preset.framing.mode == "fit":
             for row in self._fit(done, look, staging):
@@ -216,7 +218,7 @@ class Line:
             staging.discard()
             return
         manifest = self._manifest(message, started, done, preset, segmenter)
-        self._renew(lease)
+        self._notes.renew(lease)
         folder = staging.publish(manifest)
         for listener in self.listeners:
             listener.on_shoot(manifest, {frame.name for frame in rest})
@@ -226,7 +228,7 @@ class Line:
     def _on_trial(self, message: JobMessage, order: Order) -> Iterator[Order]:
         """The order for a shoot on which a worker died: one frame at a time, each on trial."""
         options = self._options
-        self._note(
+        self._notes.note(
             message, "returned"
         )  # should we die before it is its turn, it was another's fault
         trial = Trial(order.inbox, max_pixels=options.max_pixels, seconds=options.frame_seconds)
@@ -257,12 +259,12 @@ class Line:
             return False
         inbox, options = self._places.inbox, self._options
         look = Look(preset, Plates(inbox / PLATE))
-        wardrobe = Wardrobe(look, inbox, latest.folder, staging, options.max_pixels)
+        wardrobe = Wardrobe(look, inbox, latest.folder, staging, options.max_pixels, self._cores)
         at_once = options.frames_per_job
         again = corrected_edition(latest.manifest, desk, wardrobe, at_once=at_once)
         if again is None:
             return False
-        self._renew(lease)
+        self._notes.renew(lease)
         folder = staging.publish(again)
         for listener in self.listeners:
             listener.on_shoot(again, set(wanted.corrections))
@@ -277,10 +279,9 @@ class Line:
     def _fit(self, done: dict[str, FrameRow], look: Look, staging: Staging) -> Iterator[FrameRow]:
         """The rows with their pictures, now that all masks of the turn are known."""
         placed = dataclasses.replace(look, placements=placements(done.values(), look.preset))
-        wardrobe = Wardrobe(
-            placed, self._places.inbox, staging.folder, staging, self._options.max_pixels
-        )
-        yield from dress_all(done.values(), wardrobe, at_once=self._options.frames_per_job)
+        inbox, options = self._places.inbox, self._options
+        wardrobe = Wardrobe(placed, inbox, staging.folder, staging, options.max_pixels, self._cores)
+        yield from dress_all(done.values(), wardrobe, at_once=options.frames_per_job)
 
     def _done_already(self, staging: Staging, wanted: Wanted) -> dict[str, FrameRow]:
         """Rows by name that need no work: finished before a crash, or in an earlier edition with
@@ -330,37 +331,6 @@ class Line:
             frames=rows,
         )
 
-    def _note(self, message: JobMessage, state: str, *, done: int = 0, error: str = "") -> None:
-        note = Note(
-            state=state,  # type: ignore[arg-type]
-            job=message.job,
-            attempt=message.attempt,
-            at=time.time(),
-            done=done,
-            total=len(message.frames),
-            worker=self._options.worker,
-            error=error,
-            photos=message.photos,
-            began_with=done,
-            deaths=message.deaths,
-        )
-        try:
-            self._leases.write(message.shoot, note)
-        except RedisError as cause:
-            log.warning("no note on %s: %s", message.shoot, cause)
-
-    def _progress(self, shoot: str, done: int) -> None:
-        try:
-            self._leases.progress(shoot, done)
-        except RedisError as cause:
-            log.warning("no progress on %s: %s", shoot, cause)
-
-    def _forget(self, shoot: str) -> None:
-        try:
-            self._leases.forget(shoot)
-        except RedisError as cause:
-            log.warning("the note on %s stays: %s", shoot, cause)
-
     def _count(self, row: FrameRow) -> None:
         self.frames += 1
         self.steps += 1
@@ -369,20 +339,6 @@ class Line:
             self.shared_batches.add(row.batch.number)
         for listener in self.listeners:
             listener.on_frame(row)
-
-    def _renew(self, lease: Lease) -> None:
-        """Asks Redis whether the shoot is still ours to publish. One that does not answer is no
-        reason to wait: whoever took the shoot over has taken its staging folder too."""
-        try:
-            lease.renew()
-        except RedisError as error:
-            log.warning("%s is published without a word of Redis: %s", lease.shoot, error)
-
-    def _release(self, lease: Lease) -> None:
-        try:
-            lease.release()
-        except RedisError as error:
-            log.warning("the lease on %s lapses by itself: %s", lease.shoot, error)
 
 
 def _studio_error(error: Exception, places: Places) -> str:

@@ -29,7 +29,8 @@ REAL_TIME = time.time
 STALL_SECONDS = 3600.0
 
 BEFORE = {
-    "worker.line.pipeline": {"Line._work": "taken", "Line._forget": "published"},
+    "worker.line.pipeline": {"Line._work": "taken"},
+    "worker.line.notes": {"Notes.forget": "published"},
     "worker.line.frame": {"decode": "decode"},
     "worker.line.batcher": {"Batcher._serve": "batch"},
     "worker.line.dress": {"_encode": "encode"},
@@ -39,7 +40,7 @@ BEFORE = {
         "replace_folder": "sealed",
     },
     "worker.queue.app": {"JobQueue.send": "send"},
-    "worker.intake.watcher": {"Inbox.view": "look"},
+    "worker.intake.inbox": {"Inbox.view": "look"},
 }
 """What is wrapped in which module, and the stage that begins there."""
 
