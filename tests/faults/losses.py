@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,13 +22,22 @@ def losses(studio: Studio, redis: Redis) -> list[str]:
     for shoot in group(look(studio.inbox).sources.values()):
         photos = [frame.source for frame in shoot.frames]
         found += _of_shoot(studio.outbox / shoot.name, photos)
-    for path in studio.outbox.rglob("*"):
+    for path in _below(studio.outbox):
         if path.name.endswith(".part"):
             found.append(f"a temporary file: {path}")
     staging = studio.outbox / ".staging"
-    found += [f"left in staging: {path}" for path in staging.rglob("*")]
+    found += [f"left in staging: {path}" for path in _below(staging)]
     found += [f"a lease is still held: {key!r}" for key in redis.keys("cyclorama:lease:*")]  # type: ignore[union-attr]
     return found
+
+
+def _below(folder: Path) -> list[Path]:
+    """Everything in a folder, some of which may go away meanwhile."""
+    return [
+        Path(place, name)
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    ]
 
 
 def _of_shoot(folder: Path, photos: list[Source]) -> list[str]:
@@ -50,7 +60,7 @@ def _of_shoot(folder: Path, photos: list[Source]) -> list[str]:
                 found.append(f"{folder / output.path} is not there")
             elif sha256(folder / output.path) != output.sha256:
                 found.append(f"{folder / output.path} is not what the manifest says")
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    there = {p.relative_to(folder).as_posix() for p in _below(folder) if p.is_file()}
     if there - named - REPORTS:
         found.append(f"{folder.name} holds {there - named - REPORTS} that nobody named")
     return found
