@@ -25,9 +25,9 @@ from worker.run import Crew, make_watcher
 from worker.settings import Settings
 from worker.shoots import Frame, Shoot, Source
 
-TIMES = 2000
+TIMES = 1000
 LOOKS = 3
-IDLE_SECONDS = 4.0
+IDLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
