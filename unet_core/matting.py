@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Places = NDArray[np.intp]
 
-_NOISE = np.float32(2)
+_NOISE = np.float32(8)
 """Variance of a colour, in levels², that says nothing: a sensor's and JPEG's."""
 _TRUST = np.float32(0.03)
 """Weight of the network's word; that of the windows around a pixel is up to 8 together."""

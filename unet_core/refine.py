@@ -40,7 +40,7 @@ CLEAR_PX, DOUBTFUL_PX = 2.0, 5.0
 widths from empty to full in pixels of its own mask, where a sharp edge has about 2."""
 KNOWN = 0.15
 """From 0 (doubt) to 1 (clear): from here on the photo is asked about an edge…"""
-REACH_PX = 2
+REACH_PX = 4
 """…and about the pixels so near it, in the size at which it is asked."""
 FINEST = 2
 """The photo is asked at this many times the mask's size, at most: beyond, the cost grows faster
