@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -81,13 +81,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815
 
     def _asked(self, body: bytes) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
-        connection.request(self.command, self.path, body, headers)
-        got = connection.getresponse()
-        answer = got.status, dict(got.getheaders()), got.read()
-        connection.close()
-        return answer
+        server = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
+        with closing(server) as connection:
+            connection.request(self.command, self.path, body, headers)
+            got = connection.getresponse()
+            return got.status, dict(got.getheaders()), got.read()
 
     def _send(self, answer: Answer, body: bytes) -> None:
         status, headers, whole = answer

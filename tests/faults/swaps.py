@@ -28,9 +28,9 @@ from tests.faults.losses import losses
 from tests.faults.plant import Plant, make_plant
 from tests.parts import drop_photos
 from unet_core.checkpoint import WEIGHTS, Card, load_checkpoint
-from unet_core.images import PHOTO_SUFFIXES
 from unet_core.model import UNet
 from unet_core.store import CHAMPION, SHIPPED, ModelStore
+from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.outbox.manifest import Manifest
 
 FIRST, SECOND, THIRD, TORN = NAMES = ("first", "second", "third", "torn")

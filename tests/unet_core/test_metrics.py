@@ -215,8 +215,9 @@ def test_a_comparison_in_the_box_is_that_of_the_whole_picture(
     )
     a, b = outline(mask >= 128), outline(truth)
     if a.any() and b.any():
-        np.testing.assert_array_equal(found.outlines.from_mask, distance_to(b)[a])
-        np.testing.assert_array_equal(found.outlines.from_truth, distance_to(a)[b])
+        # OpenCV rounds the last bit by how wide the picture is.
+        np.testing.assert_allclose(found.outlines.from_mask, distance_to(b)[a], rtol=1e-6)
+        np.testing.assert_allclose(found.outlines.from_truth, distance_to(a)[b], rtol=1e-6)
 
 
 @settings(deadline=None)

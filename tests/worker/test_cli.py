@@ -112,6 +112,8 @@ def test_status_can_be_watched_until_ctrl_c(studio: Studio) -> None:
         cwd=studio.root,
         env=studio.environment,
         stdout=subprocess.PIPE,
+        # A shell that runs the tests in its background has Ctrl-C ignored, and so would we.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         assert process.stdout
