@@ -68,7 +68,6 @@ def test_a_correction_is_timed_from_its_folder_to_the_outbox_in_its_parts(
     for kind in ("one frame", "all frames", "framed anew"):
         parts = list(report[kind].values())
         assert parts == sorted(parts)
-        assert report[kind]["queued"] >= 0.4, "the file has settled"
         assert report[kind]["published"] < 10
 
 

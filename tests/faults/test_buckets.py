@@ -82,14 +82,25 @@ def resting(tmp_path: Path, tiny_store: ModelStore, shop: Shop) -> Iterator[Bran
 
 
 def delivered(shop: Shop, shoot: str) -> Manifest | None:
-    """The manifest of a shoot in the bucket, if all that it names lies there as it says."""
-    if MANIFEST not in shop.paths(f"out/{shoot}"):
+    """The manifest of a shoot in the bucket, if all that it names lies there as it says; ``None``
+    while there is none, and where another one comes while we look."""
+    if not (text := _manifest(shop, shoot)):
         return None
-    manifest = Manifest.model_validate_json(shop.read(f"out/{shoot}/{MANIFEST}"))
+    manifest = Manifest.model_validate_json(text)
     for row in manifest.frames:
         for output in row.outputs.values():
-            assert sha256(shop.read(f"out/{shoot}/{output.path}")) == output.sha256
+            if sha256(shop.read(f"out/{shoot}/{output.path}")) != output.sha256:
+                assert _manifest(shop, shoot) != text
+                return None
     return manifest
+
+
+def _manifest(shop: Shop, shoot: str) -> bytes:
+    """The bytes of the manifest; none where it is not there."""
+    try:
+        return shop.read(f"out/{shoot}/{MANIFEST}")
+    except FileNotFoundError:
+        return b""
 
 
 def courier_pid(state: Path) -> int:

@@ -254,7 +254,8 @@ def test_names_that_no_file_can_have_are_told_and_lead_nowhere(
     assert "rename it" in problems[f"car/{'x' * 260}.jpg"]
     assert len(problems) == 3, "what begins with dots is passed over"
     assert files(folder) == wanted
-    assert not list(folder.parent.parent.glob("**/evil.jpg"))
+    assert not list(folder.parent.glob("**/evil.jpg"))
+    assert not (folder.parent.parent / "evil.jpg").exists()
 
 
 def test_a_key_that_is_file_and_folder_at_once_is_told(
