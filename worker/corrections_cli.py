@@ -68,8 +68,7 @@ def _taken_up(entry: Entry, inbox: Inbox) -> Row:
 
 
 def _others(settings: Settings, inbox: Inbox, now: float) -> list[Row]:
-    from worker.corrections.drops import look
-    from worker.corrections.edition import unanswered
+    from worker.corrections.drops import look, unanswered
 
     folder, rows = settings.corrections_folder, []
     problems = inbox.view(now).problems

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from worker.errors import FolderError
+from worker.outbox.manifest import Edition
 from worker.outbox.places import Places
 from worker.shoots import Source, ignored
 
@@ -94,3 +96,10 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except OSError:
         return []
     return sorted(found, key=lambda entry: entry.name)
+
+
+def unanswered(files: Mapping[str, Source], edition: Edition | None) -> dict[str, Source]:
+    """Those of a shoot's files that no row of its edition was made from."""
+    rows = edition.manifest.frames if edition else []
+    answered = {row.name: row.correction.source() for row in rows if row.correction}
+    return {name: file for name, file in files.items() if answered.get(name) != file}

@@ -17,8 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from unet_core.suffixes import PHOTO_SUFFIXES
-from worker.corrections.drops import look_at
-from worker.corrections.edition import Edition, unanswered
+from worker.corrections.drops import look_at, unanswered
 from worker.courier.bucket import Bucket, Item
 from worker.courier.delivery import is_delivered
 from worker.courier.keeper import Need
@@ -27,7 +26,7 @@ from worker.courier.word import FOLDER
 from worker.errors import BucketError
 from worker.intake.plan import missing, withdrawn
 from worker.outbox.files import sha256, write_file
-from worker.outbox.manifest import MANIFEST, Manifest, Output, read_manifest
+from worker.outbox.manifest import MANIFEST, Edition, Manifest, Output, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import SHEET, SPIN
 from worker.shoots import Shoot, Source, frames

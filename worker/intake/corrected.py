@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker.corrections.drops import look
-from worker.corrections.edition import Edition, unanswered
+from worker.corrections.drops import look, unanswered
 from worker.errors import CycloramaError
 from worker.intake.plan import Rules, Stage
 from worker.intake.scan import Rest
+from worker.outbox.manifest import Edition
 from worker.shoots import Source
 
 if TYPE_CHECKING:

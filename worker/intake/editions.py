@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.corrections.edition import Edition
-from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
+from worker.outbox.manifest import MANIFEST, Edition, Manifest, read_manifest
 from worker.outbox.places import Places
 
 KEPT = 1000

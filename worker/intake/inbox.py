@@ -6,14 +6,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.corrections.edition import Edition
 from worker.errors import PresetError
 from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.corrected import CorrectionsView
 from worker.intake.editions import Editions, State
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
 from worker.intake.scan import Rest, Snapshot, look
-from worker.outbox.manifest import Manifest
+from worker.outbox.manifest import Edition, Manifest
 from worker.outbox.places import Places
 from worker.shoots import PRESET, Shoot, Source, frames, sorted_by_shoot
 

@@ -21,7 +21,6 @@ from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
 from worker.corrections.desk import Desk
-from worker.corrections.edition import Edition
 from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, preset_of
@@ -38,6 +37,7 @@ from worker.line.wanted import Wanted
 from worker.logs import about
 from worker.outbox.manifest import (
     CheckpointRecord,
+    Edition,
     FrameRow,
     Manifest,
     PresetRecord,

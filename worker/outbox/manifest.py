@@ -6,6 +6,7 @@ The manifests are the memory of the program: the watcher queues whatever has no 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -151,6 +152,14 @@ class Manifest(_Record):
     def failed(self) -> list[FrameRow]:
         """The frames without a picture."""
         return [row for row in self.frames if row.error]
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A finished shoot and where it lies."""
+
+    folder: Path
+    manifest: Manifest
 
 
 def status_of(
