@@ -31,6 +31,9 @@ PLAN, CANDIDATE = "plan.json", "candidate"
 MOST_STEPS, FEWEST_STEPS = 2000, 20
 TRIED_STEPS = 2
 """Steps that are timed to tell how many fit into the night; the first pays for what is set up."""
+CORRECTIONS_TO_REPLAY = 0.5
+"""Pictures of corrections for one that is replayed. As many of them as of all other cars moved the
+network so far that the others lost (0.002 Dice, on cars of another colour)."""
 
 
 class Sibling(BaseModel):
@@ -112,8 +115,8 @@ class Material:
 
 
 def mixed(material: Material, kept_out: Collection[str]) -> list[Pair]:
-    """The pictures of a run: corrections are as many as the replayed ones, each repeated as often
-    as that takes. Cars that are kept out are left out, rendered ones aside.
+    """The pictures of a run: corrections are half as many as the replayed ones, each repeated as
+    often as that takes. Cars that are kept out are left out, rendered ones aside.
 
     Raises :class:`DataError` when no correction is left.
     """
@@ -121,7 +124,7 @@ def mixed(material: Material, kept_out: Collection[str]) -> list[Pair]:
     replay = [pair for pair in material.replay if pair.car not in kept_out]
     if not corrections:
         raise DataError("every corrected car is kept out of training: there is nothing to learn")
-    often = max(1, round(len(replay) / len(corrections)))
+    often = max(1, round(CORRECTIONS_TO_REPLAY * len(replay) / len(corrections)))
     return [*often * corrections, *replay, *material.rendered]
 
 

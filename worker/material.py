@@ -32,7 +32,7 @@ FIRST_BOOTH, BOOTH_ANGLES = 7000, 5
 class NightOptions:
     """How much a night may do."""
 
-    replay: int = 64
+    replay: int = 256
     """Pictures of the base set beside the corrections."""
     booths: int = 4
     """Rendered cars beside them."""

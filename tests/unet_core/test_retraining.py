@@ -18,11 +18,11 @@ def pairs(prefix: str, count: int, *, rendered: bool = False) -> list[Pair]:
     return [Pair(Path(f"{n}_01.jpg"), Path(f"{n}_01_mask.png"), n, rendered) for n in names]
 
 
-def test_corrections_are_seen_as_often_as_what_is_replayed() -> None:
+def test_corrections_are_a_third_of_what_a_night_sees() -> None:
     material = Material(pairs("blue", 4), pairs("car", 40), pairs("booth", 5, rendered=True))
     found = mixed(material, kept_out=())
     counts = [sum(pair.car.startswith(kind) for pair in found) for kind in ("blue", "car", "booth")]
-    assert counts == [40, 40, 5]
+    assert counts == [20, 40, 5]
     assert len(mixed(Material(pairs("blue", 4), [], []), kept_out=())) == 4
 
 
