@@ -37,6 +37,18 @@ class Item:
     etag: str
 
 
+@dataclass(eq=False)
+class _Call:
+    """A call of the bucket that is under way."""
+
+    heard_at: float
+    """When the bucket last gave a sign, or was asked; monotonic."""
+
+    def hear(self, *_: object, **__: object) -> None:
+        """A part of what was asked for has come."""
+        self.heard_at = time.monotonic()
+
+
 class Bucket:
     """The folder that a URL names. Its methods may be called from several threads."""
 
@@ -44,11 +56,16 @@ class Bucket:
         """Asks the bucket nothing yet. Raises :class:`SettingsError` when nothing is installed
         that could."""
         self.url = url
-        self.answered_at = time.monotonic()
-        """When the latest call came to its end, well or not."""
+        self._calls: set[_Call] = set()
         self._fs, self._root = _file_system(url)
         self._is_s3 = _is_s3(url)
         self._etags_are_digests = True
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long a call that is under way has waited for a sign; 0 when there is none."""
+        heard = [call.heard_at for call in list(self._calls)]
+        return time.monotonic() - min(heard) if heard else 0.0
 
     def listing(self, under: str = "") -> dict[str, Item]:
         """What lies below a folder, by its path from ours; nothing where there is no such folder.
@@ -120,8 +137,11 @@ class Bucket:
 
     def _copy(self, path: str, target: Path) -> str:
         """Copies an object to the disk; returns the MD5 of what came."""
-        with self._asked(f"fetch {path}"):
-            self._fs.get_file(self._place(path), str(target))
+        from fsspec.callbacks import Callback
+
+        with self._asked(f"fetch {path}") as call:
+            parts = Callback(hooks={"part": call.hear})  # a large file on a slow line takes long
+            self._fs.get_file(self._place(path), str(target), callback=parts)
         with target.open("rb+") as handle:
             digest = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
             os.fsync(handle.fileno())
@@ -134,9 +154,11 @@ class Bucket:
         return name.removeprefix("/").removeprefix(self._root.removeprefix("/")).removeprefix("/")
 
     @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
+    def _asked(self, what: str) -> Iterator[_Call]:
+        call = _Call(time.monotonic())
+        self._calls.add(call)
         try:
-            yield
+            yield call
         except (BucketError, FolderError):
             raise
         except OSError as error:
@@ -149,7 +171,7 @@ class Bucket:
         except Exception as error:  # whatever the library of that kind of bucket raises
             raise self._error(what, error) from error
         finally:
-            self.answered_at = time.monotonic()
+            self._calls.discard(call)
 
     def _error(self, what: str, error: Exception) -> BucketError:
         cure, away = "It is tried again by itself", True

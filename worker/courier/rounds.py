@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from worker.courier.spool import Spool
 from worker.courier.word import FOLDER, buckets, say
 from worker.errors import BucketError, CycloramaError, FolderError, SettingsError
 from worker.outbox.places import Places
-from worker.queue.health import Health, HealthFile
+from worker.queue.health import REPLACE_ME, Health, HealthFile
 from worker.queue.roster import BEAT_SECONDS, worker_name
 from worker.settings import Settings
 
@@ -33,7 +34,8 @@ PROBE = ".probe"
 """An object by which it is tried whether a bucket can be used."""
 LONGEST_REST_SECONDS = 60.0
 HANGS_SECONDS = 900.0
-"""A bucket's call that takes longer will not come back: what the library tries takes minutes."""
+"""A bucket's call without a sign for longer will not come back: what the library tries takes
+minutes."""
 
 
 @dataclass
@@ -102,7 +104,11 @@ class Courier:
         return problems
 
     def run(self, stop: threading.Event) -> None:
-        """Carries until ``stop`` is set. Raises :class:`FolderError` when another courier does."""
+        """Carries until ``stop`` is set. Ends the process, with exit code 75, when a bucket's call
+        hangs: then a fresh courier should take the place of this one.
+
+        Raises :class:`FolderError` when another courier carries.
+        """
         file = HealthFile(self._settings.state, f"courier-{worker_name()}")
         with _alone(self._settings.outbox):
             threads = [
@@ -113,7 +119,9 @@ class Courier:
                 thread.start()
             try:
                 while True:
-                    self._say(file)
+                    if trouble := self._say(file):
+                        log.critical("this courier ends, to be replaced: %s", trouble)
+                        os._exit(REPLACE_ME)  # in good order it would wait for what hangs
                     if stop.wait(BEAT_SECONDS):
                         return
             finally:
@@ -126,19 +134,21 @@ class Courier:
             route.tick(time.monotonic, stop)
             stop.wait(self._settings.rescan_seconds)
 
-    def _say(self, file: HealthFile) -> None:
-        now, hanging = time.monotonic(), []
+    def _say(self, file: HealthFile) -> str:
+        """Leaves word of each route; returns why this courier has to be replaced, or nothing."""
+        hanging = []
         for route in self.routes:
             problems = dict(route.problems)
-            if now - route.bucket.answered_at > HANGS_SECONDS:
+            if route.bucket.silent_seconds > HANGS_SECONDS:
                 hanging.append(route.bucket.url)
-                problems[route.bucket.url] = "it does not answer; start the courier again"
+                problems[route.bucket.url] = "it does not answer; the courier is to start again"
             try:
                 say(self._settings.outbox, route.name, problems)
             except OSError as error:
                 log.error("nobody can be told how the %s's bucket is: %s", route.name, error)
         trouble = f"no answer from {', '.join(hanging)}" if hanging else ""
         file.write(Health(file.path.stem, ready=True, alive=not hanging, trouble=trouble))
+        return trouble
 
 
 def bring(settings: Settings) -> dict[str, str]:

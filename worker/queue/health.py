@@ -17,7 +17,7 @@ from pathlib import Path
 from worker.queue.roster import GONE_AFTER_SECONDS
 
 REPLACE_ME = 75
-"""Exit code of a worker that ends because a fresh one would do better (EX_TEMPFAIL)."""
+"""Exit code of a worker or courier that ends because a fresh one would do better (EX_TEMPFAIL)."""
 
 
 @dataclass(frozen=True)

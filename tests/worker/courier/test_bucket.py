@@ -3,14 +3,16 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.callbacks import Callback
 from s3fs import S3FileSystem
 
 from tests.buckets import Shop
-from worker.courier.bucket import Bucket, Item
+from worker.courier.bucket import Bucket, Item, _Call
 from worker.errors import BucketError, FolderError, SettingsError
 
 PHOTO = b"a photo" * 1000
@@ -60,6 +62,36 @@ def test_another_content_of_the_same_size_in_the_same_second_is_another_state(
         shop.put("in/01.jpg", content)
         seen.add(bucket.listing()["01.jpg"].source)
     assert len({source.mtime_ns % 10**9 for source in seen}) == 3
+
+
+def test_a_bucket_is_silent_while_it_is_asked_and_no_part_of_the_answer_comes(
+    shop: Shop, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, silent = the_photo(shop, bucket), []
+    time.sleep(0.1)
+    assert bucket.silent_seconds == 0, "it is asked nothing"
+
+    def in_parts(place: str, target: str, callback: Callback) -> None:
+        time.sleep(0.2)
+        silent.append(bucket.silent_seconds)
+        Path(target).write_bytes(PHOTO)
+        callback.relative_update(len(PHOTO))
+        silent.append(bucket.silent_seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket._fs, "get_file", in_parts)
+        bucket.fetch(item, tmp_path / "copy")
+    assert silent[0] >= 0.2 > silent[1]
+    assert bucket.silent_seconds == 0
+
+
+def test_the_parts_of_a_photo_are_signs(
+    shop: Shop, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs: list[object] = []
+    monkeypatch.setattr(_Call, "hear", lambda self, *_, **__: signs.append(self))
+    bucket.fetch(the_photo(shop, bucket), tmp_path / "copy")
+    assert signs
 
 
 def test_a_copy_has_the_content_size_and_time_of_its_object(

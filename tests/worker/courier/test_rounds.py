@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.buckets import Shop
+from tests.deploy.deployed import ROOT
 from tests.parts import photo_bytes
 from worker.courier.bucket import Bucket
 from worker.courier.rounds import Courier, Route, bring, deliver
 from worker.courier.word import heard
 from worker.errors import BucketError, CycloramaError, FolderError, SettingsError
-from worker.queue.health import healths
+from worker.queue.health import REPLACE_ME, healths
 from worker.settings import Settings, read_settings
 
 GO_ON = threading.Event()
@@ -133,6 +136,39 @@ def test_a_courier_says_what_is_wrong_and_when_all_is_well_again(
         assert (health.ready, health.alive) == (True, True)
         assert heard(settings) == {}
     assert healths(settings.state) == []
+
+
+IMPATIENT = """
+from worker.courier import rounds
+rounds.BEAT_SECONDS, rounds.HANGS_SECONDS = 0.2, 4.0
+from worker.cli import main
+main()
+"""
+"""The program, which takes a bucket for hanging sooner."""
+
+
+def test_a_courier_whose_bucket_hangs_ends_to_be_replaced_and_one_that_idles_does_not(
+    shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("CYCLORAMA_INBOX", settings.inbox_bucket)
+    monkeypatch.setenv("CYCLORAMA_OUTBOX", settings.outbox_bucket)
+    monkeypatch.setenv("CYCLORAMA_RESCAN_SECONDS", "0.2")
+    command = [sys.executable, "-c", IMPATIENT, "courier"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(settings.state / "health")
+            time.sleep(5)
+            assert process.poll() is None, "nothing is asked of the outbox's bucket"
+            assert shop.hold("GET .*list-type=2").wait(20)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == REPLACE_ME
+    assert f"no answer from {settings.inbox_bucket}" in said
+    assert "does not answer" in heard(settings)[settings.inbox_bucket]
+    (health,) = healths(settings.state)
+    assert not health.alive
 
 
 def test_two_couriers_do_not_carry_for_one_studio(settings: Settings) -> None:
