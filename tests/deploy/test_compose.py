@@ -46,6 +46,15 @@ def services() -> dict[str, Any]:
     return found
 
 
+PASSED_ON = {
+    name
+    for service in services().values()
+    for name, value in service.get("environment", {}).items()
+    if value is None
+}
+"""Variables that a container has where `.env` sets them."""
+
+
 def test_the_file_fits_the_compose_specification() -> None:
     assert set(PyCompose.from_yaml(MERGED).to_spec().services or {}) == set(services())
 
@@ -63,7 +72,8 @@ def test_what_must_be_set_is_refused_when_it_is_not(name: str) -> None:
 
 def test_the_example_names_every_variable_and_no_other() -> None:
     named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
-    assert named - {"COMPOSE_PROFILES"} == {match["name"] for match in VARIABLE.finditer(TEXT)}
+    used = {match["name"] for match in VARIABLE.finditer(TEXT)} | PASSED_ON
+    assert named - {"COMPOSE_PROFILES"} == used
     empty = set(re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE))
     assert empty == REQUIRED
 
@@ -71,7 +81,7 @@ def test_the_example_names_every_variable_and_no_other() -> None:
 def test_the_examples_defaults_are_those_of_the_file() -> None:
     defaults = {m["name"]: m["rest"] for m in VARIABLE.finditer(TEXT) if m["kind"] == "-"}
     shown = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
-    assert shown == defaults
+    assert shown == defaults | dict.fromkeys(PASSED_ON, "")
 
 
 def test_every_file_that_is_mounted_is_there() -> None:
@@ -93,12 +103,12 @@ def test_every_cyclorama_variable_is_a_setting() -> None:
 
 
 def test_the_programs_containers_can_do_little() -> None:
-    for name in ("watcher", "worker", "worker-gpu", "trainer"):
+    for name in ("watcher", "worker", "worker-gpu", "trainer", "courier"):
         service = services()[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert "/in:/inbox:ro" in service["volumes"]
+        assert ("/in:/inbox:ro" in service["volumes"]) == (name != "courier")
 
 
 def test_redis_runs_with_what_the_embedded_one_has(tmp_path: Any) -> None:
@@ -124,6 +134,28 @@ def test_the_trainer_keeps_a_schedule_on_the_data_that_it_is_given() -> None:
         assert all(
             any(f":{place}" in v for v in services()[s]["volumes"]) for s in ("worker", "trainer")
         )
+
+
+def test_the_courier_writes_the_inbox_and_alone_has_the_buckets_keys() -> None:
+    courier = services()["courier"]
+    assert (courier["command"], courier["profiles"]) == (["courier"], ["buckets"])
+    assert courier["healthcheck"]["test"] == ["CMD", "cyclorama", "health", "--alive"]
+    assert {"/in:/inbox", "/out:/outbox", "corrections:/corrections"} == set(courier["volumes"])
+    assert courier["environment"]["CYCLORAMA_STATE"].startswith("/tmp/")
+    assert "CYCLORAMA_BROKER_URL" not in courier["environment"], "it needs no Redis"
+    for name, service in services().items():
+        environment = service.get("environment", {})
+        assert any(key.startswith("AWS_") for key in environment) == (name == "courier")
+        told = any(key.endswith("_BUCKET") for key in environment)
+        assert told == (name in ("courier", "watcher")), name
+
+
+def test_the_buckets_of_the_example_reach_watcher_and_courier() -> None:
+    given = dict.fromkeys(REQUIRED, "x") | {"OUTBOX_BUCKET": "s3://studio/outbox"}
+    for name in ("watcher", "courier"):
+        environment = yaml.safe_load(filled(given))["services"][name]["environment"]
+        assert environment["CYCLORAMA_OUTBOX_BUCKET"] == "s3://studio/outbox"
+        assert environment["CYCLORAMA_INBOX_BUCKET"] == "", "empty: none"
 
 
 def test_nothing_is_published_to_the_network() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer.main import get_command
 
 from tests.deploy.deployed import DEPLOY, tool
+from worker.cli import app
 from worker.queue.app import QUEUE
 from worker.queue.nights import parse_cron
 from worker.settings import PREFIX, Settings
@@ -29,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kubernetes") / "copy"
     shutil.copytree(DEPLOY / "kubernetes", folder)
     (folder / "overlays/example/redis.env").write_text("password=secret\n")
+    example = (folder / "overlays/example/buckets.env.example").read_text()
+    (folder / "overlays/example/buckets.env").write_text(example.replace("#AWS", "AWS"))
     return folder
 
 
@@ -44,10 +48,10 @@ def objects(folder: Path) -> Objects:
 
 
 def with_all(folder: Path) -> Objects:
-    """With every component that the example leaves to choose."""
+    """With every component that the example leaves to choose, and what belongs to it."""
     overlay = folder / "overlays/example/kustomization.yaml"
     before = overlay.read_text()
-    overlay.write_text(before.replace("# - ../../components/", "- ../../components/"))
+    overlay.write_text(re.sub(r"^( *)# (?=[ -]|\w+:)", r"\1", before, flags=re.MULTILINE))
     try:
         return build(folder)
     finally:
@@ -70,7 +74,7 @@ def test_every_object_fits_the_schema_of_its_kind(folder: Path, version: str) ->
             kubernetes_validate.validate(each, version, strict=True)
             checked += 1
         assert each["metadata"].get("namespace", "cyclorama") == "cyclorama", name
-    assert checked >= 17
+    assert checked >= 21
 
 
 def test_a_misspelt_key_would_be_found(objects: Objects) -> None:
@@ -93,7 +97,7 @@ def pods(objects: Objects) -> dict[str, dict[str, Any]]:
 
 def test_every_pod_is_restricted(folder: Path) -> None:
     found = pods(with_all(folder))
-    assert set(found) == {"redis", "watcher", "worker", "retrain"}
+    assert set(found) == {"redis", "watcher", "worker", "retrain", "courier"}
     for pod in found.values():
         spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
@@ -109,25 +113,72 @@ def test_every_pod_is_restricted(folder: Path) -> None:
 
 def test_volumes_and_secrets_that_are_used_are_there(folder: Path) -> None:
     objects = with_all(folder)
-    used = {"inbox", "corrections", "state"}
-    for name, also in (("watcher", "outbox"), ("worker", "outbox"), ("retrain", "training")):
+    used = {"inbox", "corrections"}
+    for name, also in {
+        "watcher": {"outbox", "state"},
+        "worker": {"outbox", "state"},
+        "retrain": {"training", "state"},
+        "courier": {"outbox"},
+    }.items():
         spec = pods(objects)[name]["spec"]
         claims = {
             volume["name"]: volume["persistentVolumeClaim"]["claimName"]
             for volume in spec["volumes"]
             if "persistentVolumeClaim" in volume
         }
-        assert claims == {each: each for each in used | {also}}, name
+        assert claims == {each: each for each in used | also}, name
         for claim in claims.values():
             assert ("PersistentVolumeClaim", claim) in objects
         container = spec["containers"][0]
         assert {mount["name"] for mount in container["volumeMounts"]} == {*claims, "tmp"}
         for source in container["envFrom"]:
-            assert ("ConfigMap", source["configMapRef"]["name"]) in objects
+            (kind,) = source.keys()
+            there = {"configMapRef": "ConfigMap", "secretRef": "Secret"}[kind]
+            assert (there, source[kind]["name"]) in objects
         for variable in container["env"]:
             if "valueFrom" in variable:
                 key = variable["valueFrom"]["secretKeyRef"]
                 assert key["key"] in objects["Secret", key["name"]]["data"]
+
+
+def test_one_courier_writes_the_inbox_and_nobody_else_has_the_keys(folder: Path) -> None:
+    objects = with_all(folder)
+    courier = objects["Deployment", "courier"]["spec"]
+    assert courier["replicas"] == 1
+    assert courier["strategy"] == {"type": "Recreate"}
+    for name, pod in pods(objects).items():
+        (container,) = pod["spec"]["containers"]
+        sources = [
+            each
+            for source in container.get("envFrom", [])
+            for each in source.values()
+            if each["name"].startswith("cyclorama-buckets")
+        ]
+        assert len(sources) == {"courier": 2, "watcher": 1}.get(name, 0), name
+        assert ("secretRef" in str(container.get("envFrom"))) == (name == "courier")
+        for mount in container["volumeMounts"]:
+            if mount["name"] == "inbox":
+                assert mount.get("readOnly", False) != (name == "courier"), name
+    (keys,) = (
+        v["data"]
+        for k, v in objects.items()
+        if k[1].startswith("cyclorama-buckets-") and k[0] == "Secret"
+    )
+    assert all(name.startswith("AWS_") for name in keys)
+
+
+def test_the_courier_is_probed_by_a_command_that_there_is(folder: Path) -> None:
+    (container,) = pods(with_all(folder))["courier"]["spec"]["containers"]
+    assert container["args"] == ["courier"]
+    for probe in ("startupProbe", "livenessProbe"):
+        command = container[probe]["exec"]["command"]
+        assert command == ["cyclorama", "health", "--alive"]
+    told = get_command(app).commands["health"]  # type: ignore[attr-defined]
+    assert "--alive" in {option for parameter in told.params for option in parameter.opts}
+
+
+def test_without_the_component_nobody_knows_of_buckets(objects: Objects) -> None:
+    assert "bucket" not in yaml.safe_dump_all(objects.values()).lower()
 
 
 def test_two_nights_are_never_at_once_and_run_what_there_is(folder: Path) -> None:
@@ -170,6 +221,10 @@ def test_selectors_choose_the_pods_that_they_are_meant_for(folder: Path) -> None
         return chosen(objects["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"])
 
     assert policy("line") == {"watcher", "worker", "retrain"}
+    assert policy("courier") == {"courier"}
+    reached = objects["NetworkPolicy", "courier"]["spec"]
+    assert "ingress" not in reached
+    assert [rule["ports"][0]["port"] for rule in reached["egress"]] == [443, 53]
     assert policy("redis") == policy("redis-from-keda") == {"redis"}
     budget = objects["PodDisruptionBudget", "worker"]["spec"]["selector"]["matchLabels"]
     assert chosen(budget) == {"worker"}

@@ -24,7 +24,7 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_has_nothing_to_say_against_the_units(units: Path) -> None:
     names = ["cyclorama-watch.service", "cyclorama-worker@gpu0.service"]
-    names += ["cyclorama-retrain.service", "cyclorama-retrain.timer"]
+    names += ["cyclorama-courier.service", "cyclorama-retrain.service", "cyclorama-retrain.timer"]
     said = tool("systemd-analyze", "verify", "--man=no", *(units / name for name in names))
     assert "cyclorama" not in said
 
@@ -45,9 +45,32 @@ def test_a_unit_runs_a_command_that_there_is_and_ends_it_gently(unit: Path) -> N
     text = unit.read_text()
     command = re.search(rf"^ExecStart={PROGRAM} (\w+)$", text, re.MULTILINE)
     assert command
-    assert command[1] in ("watch", "worker")
+    assert command[1] in ("watch", "worker", "courier")
     for line in ("Restart=always", "MemoryMax=", "NoNewPrivileges=yes", "User=cyclorama"):
         assert re.search(rf"^{line}", text, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("name", ["cyclorama-worker@", "cyclorama-courier"])
+def test_what_refuses_its_settings_is_not_started_for_ever(name: str) -> None:
+    text = (DEPLOY / f"systemd/{name}.service").read_text()
+    assert re.search("^RestartPreventExitStatus=2$", text, re.MULTILINE)
+    assert re.search("^StartLimitBurst=10$", text, re.MULTILINE)
+
+
+def test_the_courier_alone_has_the_buckets_keys_and_is_as_confined_as_the_watcher() -> None:
+    keys = "EnvironmentFile=/etc/cyclorama/courier.env"
+    assert [unit.stem for unit in UNITS if keys in unit.read_text()] == ["cyclorama-courier"]
+    example = (DEPLOY / "systemd/courier.env.example").read_text()
+    assert all(name.startswith("AWS_") for name in re.findall(r"^#?(\w+)=", example, re.MULTILINE))
+    for other in {*(DEPLOY / "systemd").glob("*.example")} - {
+        DEPLOY / "systemd/courier.env.example"
+    }:
+        assert "AWS_" not in other.read_text(), other
+    courier, watcher = (
+        (DEPLOY / f"systemd/cyclorama-{name}.service").read_text().partition("NoNewPrivileges")[2]
+        for name in ("courier", "watch")
+    )
+    assert courier == watcher
 
 
 def test_the_night_runs_the_same_command_as_the_script_when_its_timer_says() -> None:
@@ -65,7 +88,8 @@ def test_the_night_runs_the_same_command_as_the_script_when_its_timer_says() -> 
 @pytest.mark.parametrize("name", ["cyclorama.env.example", "worker.env.example"])
 def test_the_examples_set_settings_that_there_are(name: str) -> None:
     lines = (DEPLOY / "systemd" / name).read_text().splitlines()
-    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    lines = [line.removeprefix("#") for line in lines if re.match(rf"#?{PREFIX}", line)]
+    given = dict(line.split("=", 1) for line in lines)
     assert given
     Settings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
     # Plain values: systemd would take quotes and dollars another way than a shell.
@@ -78,7 +102,8 @@ def test_folders_of_the_example_are_those_that_the_units_open() -> None:
     for unit in LASTING:
         text = unit.read_text()
         assert f"ReadWritePaths={given['OUTBOX']}\n" in text
-        assert f"ReadOnlyPaths={given['INBOX']}\n" in text
+        inbox = "ReadWritePaths" if unit.stem == "cyclorama-courier" else "ReadOnlyPaths"
+        assert re.findall(rf"^(\w+)={given['INBOX']}$", text, re.MULTILINE) == [inbox]
         assert f"WorkingDirectory={given['STATE']}\n" in text
         beside = Path(given["INBOX"]).parent / "corrections"
         assert f"ReadWritePaths=-{beside}\n" in text
