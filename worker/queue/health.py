@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,6 +69,18 @@ def healths(state: Path) -> list[Health]:
     return found
 
 
+def forget_the_dead(state: Path) -> None:
+    """Takes away what workers of this host left behind that died long ago: whoever starts in their
+    place would be called ill for it."""
+    for path in (state / "health").glob("*.json"):
+        host, _, pid = path.stem.removeprefix("courier-").rpartition("-")
+        with contextlib.suppress(OSError, ValueError):
+            silent = abs(time.time() - path.stat().st_mtime)
+            here = host == socket.gethostname()
+            if here and silent > GONE_AFTER_SECONDS and not _runs(int(pid)):
+                path.unlink()
+
+
 def was_ready(state: Path, pid: int) -> bool:
     """Whether the worker process ``pid``, which has ended, had come so far that it could work;
     takes its file away."""
@@ -76,6 +89,16 @@ def was_ready(state: Path, pid: int) -> bool:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
     return bool(found)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def resident_bytes() -> int:

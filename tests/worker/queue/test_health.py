@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from worker.queue.health import Health, HealthFile, ending, healths, resident_bytes, was_ready
+from worker.queue.health import (
+    Health,
+    HealthFile,
+    ending,
+    forget_the_dead,
+    healths,
+    resident_bytes,
+    was_ready,
+)
 from worker.queue.roster import GONE_AFTER_SECONDS
 
 GOOD = Health("a-7", ready=True, alive=True)
@@ -50,6 +59,26 @@ def test_whether_a_dead_worker_ever_came_to_work_is_asked_once(tmp_path: Path) -
     assert not was_ready(tmp_path, 17)
     assert was_ready(tmp_path, 7)
     assert not was_ready(tmp_path, 7)
+
+
+def test_a_successor_takes_away_what_those_left_who_died_long_ago(tmp_path: Path) -> None:
+    host, nobody = socket.gethostname(), 2**22  # above the highest process there can be
+    names = {
+        "dead": f"{host}-{nobody}",
+        "dead courier": f"courier-{host}-{nobody}",
+        "just dead": f"{host}-{nobody + 1}",
+        "frozen": f"{host}-{os.getpid()}",
+        "of another host": f"else-{host}-{nobody}",
+    }
+    long_ago = time.time() - GONE_AFTER_SECONDS - 5
+    for what, name in names.items():
+        file = HealthFile(tmp_path, name)
+        file.write(GOOD)
+        if what != "just dead":
+            os.utime(file.path, (long_ago, long_ago))
+    forget_the_dead(tmp_path)
+    left = {path.stem for path in (tmp_path / "health").iterdir()}
+    assert left == {names[what] for what in ("just dead", "frozen", "of another host")}
 
 
 def test_how_a_process_ended_is_told_in_words() -> None:
