@@ -22,7 +22,7 @@ from worker.courier.spool import Spool
 from worker.courier.word import FOLDER, buckets, say
 from worker.errors import BucketError, CycloramaError, FolderError, SettingsError
 from worker.outbox.places import Places
-from worker.queue.health import REPLACE_ME, Health, HealthFile, forget_the_dead
+from worker.queue.health import REPLACE_ME, Health, HealthFile
 from worker.queue.roster import BEAT_SECONDS, worker_name
 from worker.settings import Settings
 
@@ -109,7 +109,6 @@ class Courier:
 
         Raises :class:`FolderError` when another courier carries.
         """
-        forget_the_dead(self._settings.state)
         file = HealthFile(self._settings.state, f"courier-{worker_name()}")
         with _alone(self._settings.outbox):
             threads = [

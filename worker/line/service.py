@@ -30,7 +30,7 @@ from worker.line.tasks import serve
 from worker.metrics import serving
 from worker.outbox.places import Places
 from worker.queue.app import connect, make_app
-from worker.queue.health import REPLACE_ME, HealthFile, forget_the_dead, resident_bytes
+from worker.queue.health import REPLACE_ME, HealthFile, resident_bytes
 from worker.queue.leases import Leases
 from worker.queue.roster import BEAT_SECONDS, WorkerBeat, leave, worker_name
 from worker.settings import Settings
@@ -49,7 +49,6 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     load_preset(settings.preset, folders=[settings.presets])
     redis = connect(broker_url)
     line, slot, batcher = make_line(settings, redis)
-    forget_the_dead(settings.state)
     file = HealthFile(settings.state, worker_name())
     pulse = Pulse(
         redis, line, lambda: _sign(line, slot, batcher), file=file, limits=_limits(settings)

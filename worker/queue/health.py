@@ -41,12 +41,13 @@ class HealthFile:
         self.path = state / "health" / f"{worker}.json"
 
     def write(self, health: Health) -> None:
-        """Replaces what the file says."""
+        """Replaces what the file says, and takes away those of the dead of this host."""
         part = self.path.with_suffix(".part")
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(asdict(health)))
             part.replace(self.path)
+        _forget_the_dead(self.path.parent)
 
     def remove(self) -> None:
         """The worker ends."""
@@ -69,10 +70,10 @@ def healths(state: Path) -> list[Health]:
     return found
 
 
-def forget_the_dead(state: Path) -> None:
-    """Takes away what workers of this host left behind that died long ago: whoever starts in their
-    place would be called ill for it."""
-    for path in (state / "health").glob("*.json"):
+def _forget_the_dead(folder: Path) -> None:
+    """Takes away what workers of this host left behind that died: whoever runs in their place
+    would be called ill for it."""
+    for path in folder.glob("*.json"):
         host, _, pid = path.stem.removeprefix("courier-").rpartition("-")
         with contextlib.suppress(OSError, ValueError):
             silent = abs(time.time() - path.stat().st_mtime)
