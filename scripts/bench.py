@@ -40,7 +40,6 @@ from unet_core.segment import DeviceError, Segmenter, choose_device, inference_d
 from unet_core.store import SHIPPED, ModelStore
 from worker.errors import CycloramaError
 from worker.line.memory import keep_memory
-from worker.queue.app import connect
 from worker.settings import Settings, read_settings
 
 err = Console(stderr=True)
@@ -155,7 +154,8 @@ def _size(
         url = stack.enter_context(redis_server(settings.state))
         celery = ThroughCelery(settings, url)
         try:
-            line = InProcess(settings, connect(url))
+            line = InProcess(settings, url)
+            stack.callback(line.close)
             runs = {
                 "line": lambda: line.seconds(frames) / len(frames.paths),
                 "celery": lambda: celery.seconds(frames) / len(frames.paths),
@@ -169,7 +169,6 @@ def _size(
                 err.print(f"rembg is left out ({missing}); pip install rembg onnx onnxscript")
             err.print(f"{', '.join(runs)}, in turns …")
             times = in_turns(runs, repeats)
-            line.close()
         finally:
             peak = celery.close()
     figures = {name: spread([1000 * second for second in times[name]]) for name in times}

@@ -1,20 +1,22 @@
-"""The line on the bench: in this process, and through Celery on Redis in processes of its own."""
+"""The line on the bench: alone in a process, and through Celery on Redis in others."""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench_frames import Frames
-from redis import Redis
 
 from worker.errors import CycloramaError
+from worker.line.memory import keep_memory
 from worker.line.service import make_line
 from worker.outbox.manifest import MANIFEST, read_manifest
 from worker.queue.app import JobQueue, connect
@@ -44,25 +46,45 @@ def redis_server(state: Path) -> Iterator[str]:
 
 
 class InProcess:
-    """The line in this process, fed by as many threads as a worker has jobs."""
+    """The line without Celery, in a process that does nothing else, as a worker's does; fed by as
+    many threads as a worker has jobs."""
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
-        self._settings = settings
-        self._line, _, self._batcher = make_line(settings, redis)
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(settings, url, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
 
     def seconds(self, frames: Frames) -> float:
         """For all frames, from the first message to the last published shoot."""
-        _empty(self._settings.outbox)
-        payloads = [message.model_dump(mode="json") for message in frames.messages()]
-        began = time.perf_counter()
-        with ThreadPoolExecutor(self._settings.jobs) as jobs:
-            list(jobs.map(self._line.handle, payloads))
-        seconds = time.perf_counter() - began
-        _check(self._settings.outbox, frames.messages())
-        return seconds
+        self._ours.send([message.model_dump(mode="json") for message in frames.messages()])
+        try:
+            return float(self._ours.recv())
+        except EOFError as error:
+            raise BenchError("the line's process ended; see above") from error
 
     def close(self) -> None:
-        self._batcher.close()
+        self._ours.close()
+        self._process.join()
+
+
+def _serve(settings: Settings, url: str, asked: Connection) -> None:
+    """Makes what it is sent, until the other end is closed."""
+    keep_memory()
+    line, _, batcher = make_line(settings, connect(url))
+    with contextlib.suppress(EOFError):
+        while True:
+            payloads = asked.recv()
+            _empty(settings.outbox)
+            began = time.perf_counter()
+            with ThreadPoolExecutor(settings.jobs) as jobs:
+                list(jobs.map(line.handle, payloads))
+            seconds = time.perf_counter() - began
+            _check(settings.outbox, [JobMessage.model_validate(each) for each in payloads])
+            asked.send(seconds)
+    batcher.close()
 
 
 class ThroughCelery:

@@ -24,6 +24,7 @@ from unet_core.images import decode, encode_jpeg, encode_mask
 from unet_core.refine import refine
 from unet_core.segment import Segmenter, choose_device
 from unet_core.store import SHIPPED, ModelStore
+from worker.booth.view import booth_view
 from worker.finish.composite import compose
 from worker.finish.presets import load_preset
 from worker.line.dress import judged
@@ -137,6 +138,7 @@ def _stages(segmenter: Segmenter, folder: Path) -> dict[str, tuple[Callable[[Wor
         mask = work.made["mask"]
         confidence(mask)
         judged(row.model_copy(update={"edge_certainty": edge_certainty(mask)}), work.made["alpha"])
+        booth_view(work.made["photo"].pixels, work.made["alpha"])
 
     def composed(work: Work) -> None:
         photo = work.made["photo"]

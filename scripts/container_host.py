@@ -36,7 +36,9 @@ def followed(engine: Engine) -> dict[str, Any]:
     options = ["--privileged", "--systemd=always", "--replace", *volumes]
     engine.call("podman", "run", "--detach", "--name", NAME, *options, HOST)
     try:
-        wait_for("systemd", lambda: "running" in _said(engine, "systemctl is-system-running || true"))
+        wait_for(
+            "systemd", lambda: "running" in _said(engine, "systemctl is-system-running || true")
+        )
         for command in _commands():
             _said(engine, command)
         _say_cpu(engine)
