@@ -93,9 +93,10 @@ class Engine:
         path.write_text(dockerfile)
         self.build(image, path, self.folder)
 
-    def containers(self) -> list[dict[str, Any]]:
-        """What podman says of each container there is."""
-        names = self.call("podman", "ps", "--all", "--quiet").split()
+    def containers(self, project: str) -> list[dict[str, Any]]:
+        """What podman says of each container of a project of Compose's."""
+        ours = f"label=io.podman.compose.project={project}"
+        names = self.call("podman", "ps", "--all", "--quiet", "--filter", ours).split()
         found: list[dict[str, Any]] = []
         if names:
             found = json.loads(self.call("podman", "inspect", "--type=container", *names))

@@ -32,6 +32,8 @@ from container_host import followed
 
 from worker.outbox.manifest import MANIFEST, read_manifest
 
+PROJECT = "cyclorama-trial"
+"""A name of its own: what a real plant of this machine keeps is not touched."""
 SERVICES = ("redis", "watcher", "worker", "trainer", "prometheus")
 PROFILES = ("cpu", "training", "monitoring")
 OWNER = 1000
@@ -59,14 +61,23 @@ class Plant:
         """A command of Compose."""
         program = Path(sys.executable).with_name("podman-compose")
         profiles = [f"--profile={name}" for name in PROFILES]
-        return self.engine.call(program, *profiles, *words, folder=self.folder / "deploy")
+        options = [f"--project-name={PROJECT}", *profiles]
+        return self.engine.call(program, *options, *words, folder=self.folder / "deploy")
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What podman says of each container, by name."""
+        return {each["Name"]: each for each in self.engine.containers(PROJECT)}
+
+    def podman(self, *words: str) -> None:
+        """Has podman do something with all containers: its Compose knows of one a service only."""
+        self.engine.call("podman", *words, *self.containers())
 
     def well(self, count: int) -> bool:
         """Whether so many containers run, and whoever has a health check passes it."""
-        found = self.engine.containers()
-        checks = {each["Name"]: each["Config"].get("Healthcheck") for each in found}
+        found = self.containers()
+        checks = {name: each["Config"].get("Healthcheck") for name, each in found.items()}
         checked = [name for name, check in checks.items() if check and check["Test"] != ["NONE"]]
-        running = [each for each in found if each["State"]["Running"]]
+        running = [each for each in found.values() if each["State"]["Running"]]
         return len(running) == count and all(map(self.engine.passes, checked))
 
     def make(self, name: str) -> dict[str, Any]:
@@ -89,6 +100,7 @@ def started(engine: Engine) -> Iterator[Plant]:
         plant.compose("up", "--detach", "--no-build", *SERVICES)
         yield plant
     finally:
+        plant.podman("rm", "--force")
         plant.compose("down", "--volumes")
 
 
@@ -104,11 +116,11 @@ def first_day(plant: Plant) -> dict[str, Any]:
     report["scraped"] = targets()
     report["shoot_of_two_workers"] = plant.make("4712-polo")
     began = time.monotonic()
-    plant.compose("stop")
+    plant.podman("stop", "--time=90")
     report["seconds_until_stopped"] = round(time.monotonic() - began, 1)
-    ended = plant.engine.containers()
-    report["exit_codes"] = {each["Name"]: each["State"]["ExitCode"] for each in ended}
-    plant.compose("start")
+    ended = plant.containers()
+    report["exit_codes"] = {name: each["State"]["ExitCode"] for name, each in ended.items()}
+    plant.podman("start")
     wait_for("health", lambda: plant.well(len(ended)))
     report["shoot_after_a_new_start"] = plant.make("4713-up")
     return report
