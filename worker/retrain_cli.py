@@ -93,7 +93,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add("--replay", type=Path, metavar="DATA", help="labelled folder: holdout and old pictures")
     add("--minutes", type=float, help="of training; waiting for shoots does not count")
     add("--at-least", type=int, metavar="N", help="new corrections that are worth a night")
-    add("--pictures", type=int, default=64, help="of DATA, to train on [default: 64]")
+    add("--pictures", type=int, default=256, help="of DATA, to train on [default: 256]")
     add("--booths", type=int, default=4, help="rendered cars, to train on [default: 4]")
     add("--booth-width", type=int, default=960, metavar="PX", help="[default: 960]")
     add("--steps", type=int, help="instead of what fits into the minutes")
