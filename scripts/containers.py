@@ -100,7 +100,8 @@ def started(engine: Engine) -> Iterator[Plant]:
         plant.compose("up", "--detach", "--no-build", *SERVICES)
         yield plant
     finally:
-        plant.podman("rm", "--force")
+        if plant.containers():
+            plant.podman("rm", "--force")
         plant.compose("down", "--volumes")
 
 
@@ -161,7 +162,18 @@ def main() -> int:
         for name, value in figures.items():
             err.print(f"{part}: {name.replace('_', ' ')}: {value}", markup=False, soft_wrap=True)
     print(json.dumps(report))
-    return 0
+    return 0 if _is_well(report) else 1
+
+
+def _is_well(report: dict[str, dict[str, Any]]) -> bool:
+    """Whether every shoot is whole, and everything ended in good order."""
+    day = report["compose"]
+    shoots = [value for name, value in day.items() if name.startswith("shoot")]
+    return (
+        all(shoot["status"] == "complete" for shoot in shoots)
+        and not any(day["exit_codes"].values())
+        and set(report["systemd"]["ended"]) == {"Result=success"}
+    )
 
 
 if __name__ == "__main__":
