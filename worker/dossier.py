@@ -18,7 +18,7 @@ from unet_core.promotions import Promotion
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from worker.errors import ModelError
-from worker.material import GOLDEN
+from worker.finish.golden import GOLDEN
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.settings import Settings
 

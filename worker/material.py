@@ -19,10 +19,6 @@ from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PHOTO = Path(__file__).parent / "finish" / "tryout_photo"
-GOLDEN = Pair(_PHOTO / "car.jpg", _PHOTO / "mask.png", "golden", rendered=True)
-"""A picture that comes along, with its true mask: whatever a network has learned, it must not lose
-this car."""
 HOLDOUT_FRAMES = 8
 """Of a car at most: a small machine has other things to do in a night."""
 FIRST_BOOTH, BOOTH_ANGLES = 7000, 5

@@ -45,9 +45,9 @@ from worker.booth.history import BoothHealth, BoothHistory
 from worker.booth.section import booth_section
 from worker.corrections.shelf import FOLDER, Shelf
 from worker.errors import FolderError, ModelError
+from worker.finish.golden import GOLDEN
 from worker.last_week import sampled_photos
 from worker.material import (
-    GOLDEN,
     NightOptions,
     frozen_holdout,
     kept_out_by_studio,

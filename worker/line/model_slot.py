@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 
-import numpy as np
 import torch
 
 from unet_core.checkpoint import CheckpointError
+from unet_core.data import read_pair
+from unet_core.metrics import dice
+from unet_core.refine import refine
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
 from worker.errors import ModelError
+from worker.finish.golden import GOLDEN
 
 log = logging.getLogger(__name__)
+
+
+LOST = 0.1
+"""A new champion with so much less Dice on the golden picture is no champion, whoever named it."""
 
 
 class ModelSlot:
@@ -23,6 +30,8 @@ class ModelSlot:
         """Loads the champion; raises :class:`ModelError` when there is none that can be used."""
         self._store, self._device = store, device
         self._bad: set[str] = set()
+        self._skill = 0.0
+        """Dice of the golden picture by the checkpoint in use."""
         try:
             self._current = self._load_champion()
         except CheckpointError as error:
@@ -61,7 +70,13 @@ class ModelSlot:
         champion = self._store.champion()
         try:
             segmenter = Segmenter.load(champion, self._device)
-            segmenter.segment([np.zeros((64, 96, 3), np.uint8)])  # one picture through all of it
+            skill = _skill(segmenter)  # which warms it up, too
+            if skill < self._skill - LOST:
+                raise CheckpointError(
+                    f"{champion.folder} cuts out the golden picture with Dice {skill:.3f}, "
+                    f"where {self._current.card.version} reaches {self._skill:.3f}"
+                )
+            self._skill = skill
         except CheckpointError:
             self._bad.add(champion.sha256)
             raise
@@ -69,3 +84,10 @@ class ModelSlot:
             self._bad.add(champion.sha256)
             raise CheckpointError(f"{champion.folder} does not run: {error}") from error
         return segmenter
+
+
+def _skill(segmenter: Segmenter) -> float:
+    """Dice of the golden picture."""
+    pixels, truth = read_pair(GOLDEN)
+    (mask,) = segmenter.segment([segmenter.prepare(pixels)])
+    return dice(refine(mask, pixels), truth)

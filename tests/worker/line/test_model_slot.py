@@ -11,8 +11,9 @@ import torch
 from unet_core.checkpoint import Card, save_checkpoint
 from unet_core.model import UNet
 from unet_core.segment import Segmenter
-from unet_core.store import ModelStore
+from unet_core.store import SHIPPED, ModelStore
 from worker.errors import ModelError
+from worker.line import model_slot
 from worker.line.model_slot import ModelSlot
 
 CPU = torch.device("cpu")
@@ -131,3 +132,24 @@ def test_a_slot_that_follows_takes_up_a_new_champion_by_itself(store: ModelStore
     stop.set()
     thread.join(10)
     assert slot.current.card.version == "second"
+
+
+def test_a_champion_that_has_lost_the_golden_picture_is_refused(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    skills = {"first": 0.97, "second": 0.86}
+    monkeypatch.setattr(model_slot, "_skill", lambda network: skills[network.card.version])
+    slot = ModelSlot(store, CPU)
+    store.promote("second")
+    assert not slot.refresh()
+    assert slot.current.card.version == "first"
+    assert "with Dice 0.860, where first reaches 0.970" in caplog.text
+    skills["second"] = 0.88
+    assert ModelSlot(store, CPU).current.card.version == "second", (
+        "a first one has no other beside it"
+    )
+
+
+def test_the_checkpoint_that_comes_along_knows_the_golden_picture() -> None:
+    shipped = Segmenter.load(ModelStore(SHIPPED).champion(), CPU)
+    assert model_slot._skill(shipped) > 0.95
