@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from worker.finish.golden import GOLDEN
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -68,7 +70,11 @@ class Traps:
         log = self.folder / "opened.log"
         lines = log.read_text().splitlines() if log.exists() else []
         rows = [(int(process), Path(path)) for process, path in map(json.loads, lines)]
-        return [(process, f"{path.parent.name}/{path.name}") for process, path in rows]
+        return [
+            (process, f"{path.parent.name}/{path.name}")
+            for process, path in rows
+            if path.parent != GOLDEN.image.parent  # which a worker looks at when it starts
+        ]
 
 
 def with_fate(photo: Path, action: str) -> None:

@@ -19,8 +19,9 @@ from worker.finish.golden import GOLDEN
 log = logging.getLogger(__name__)
 
 
-LOST = 0.1
-"""A new champion with so much less Dice on the golden picture is no champion, whoever named it."""
+KNOWN, LOST = 0.9, 0.1
+"""Where the champion before has so much Dice on the golden picture, a new one that has so much less
+is none, whoever named it."""
 
 
 class ModelSlot:
@@ -71,7 +72,7 @@ class ModelSlot:
         try:
             segmenter = Segmenter.load(champion, self._device)
             skill = _skill(segmenter)  # which warms it up, too
-            if skill < self._skill - LOST:
+            if self._skill >= KNOWN and skill < self._skill - LOST:
                 raise CheckpointError(
                     f"{champion.folder} cuts out the golden picture with Dice {skill:.3f}, "
                     f"where {self._current.card.version} reaches {self._skill:.3f}"
