@@ -73,6 +73,8 @@ class Inbox:
         self._seen: dict[str, Source] = {}
         """What the last look found."""
         self._done: dict[str, _Done] = {}
+        self._open: dict[str, State | None] = {}
+        """The editions that the last look found of shoots that are not done."""
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
@@ -81,7 +83,7 @@ class Inbox:
         self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
-        done, self._done = self._done, {}
+        done, self._done, self._open = self._done, {}, {}
         for name, sources in sorted_by_shoot(snapshot.sources.values()):
             if len(sources) > self._rules.max_frames:
                 view.problems[name] = (
@@ -126,6 +128,8 @@ class Inbox:
         if decision.stage == Stage.DONE:
             self._done[name] = _Done(tuple(sources), state, decision)
             self._editions.forget(name)
+        else:
+            self._open[name] = state
         return decision
 
     def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
@@ -141,6 +145,11 @@ class Inbox:
         if shoot in snapshot.presets:
             return read_preset(self.places.inbox / shoot / PRESET)
         return self._default
+
+    def moved_on(self, shoot: str) -> bool:
+        """Whether a shoot was published since the last look, which tells nothing of it any more."""
+        done = self._done.get(shoot)
+        return self._editions.state(shoot) != (done.state if done else self._open.get(shoot))
 
     def manifest(self, shoot: str) -> Manifest | None:
         """The manifest of a shoot's latest edition."""

@@ -115,8 +115,8 @@ class Watcher:
         if standing.held:
             return None
         note = standing.note
-        if note is None:
-            return JobMessage.of(shoot)
+        if note is None:  # nobody knows of it; or it was finished after we looked
+            return None if self._inbox.moved_on(shoot.name) else JobMessage.of(shoot)
         same = {"attempt": note.attempt, "deaths": note.deaths}
         age = abs(clock - note.at)  # a clock that was set back must not make us wait for hours
         if note.state == "queued":

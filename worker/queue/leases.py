@@ -127,8 +127,8 @@ class Leases:
         return _read_note(self._redis.hgetall(_note(shoot)))  # type: ignore[arg-type]
 
     def standings(self, shoots: Sequence[str]) -> list[Standing]:
-        """Where each of the shoots stands, asked for in one message."""
-        with self._redis.pipeline(transaction=False) as pipe:
+        """Where each of the shoots stands, all at one moment."""
+        with self._redis.pipeline() as pipe:
             for shoot in shoots:
                 pipe.exists(f"cyclorama:lease:{shoot}")
                 pipe.hgetall(_note(shoot))

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from tests.parts import drop_photos
-from tests.worker.intake.desk import Desk, note
+from tests.worker.intake.desk import Desk, note, publish
 from worker.intake.plan import Stage
 from worker.intake.watcher import LOST_AFTER_SECONDS
 from worker.outbox.places import Places
-from worker.queue.leases import Leases
+from worker.queue.leases import Leases, Standing
 
 
 @pytest.mark.usefixtures("car")
@@ -52,6 +53,26 @@ def test_a_shoot_is_not_queued_while_somebody_holds_its_lease(desk: Desk, leases
     lease.release()
     desk.tick(1)
     assert len(desk.queue) == 1
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_is_published_while_the_watcher_looks_is_not_queued_again(
+    desk: Desk, leases: Leases, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = leases.standings
+
+    def finished_first(shoots: Sequence[str]) -> list[Standing]:
+        publish(places, "car")
+        leases.forget("car")
+        return ask(shoots)
+
+    desk.tick()
+    monkeypatch.setattr(leases, "standings", finished_first)
+    assert desk.tick(31).decisions["car"].stage == Stage.READY, "it had looked before"
+    assert not desk.queue
+    monkeypatch.setattr(leases, "standings", ask)
+    assert desk.tick(1).decisions["car"].stage == Stage.DONE
+    assert not desk.queue
 
 
 @pytest.mark.usefixtures("car")
