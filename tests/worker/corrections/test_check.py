@@ -97,6 +97,21 @@ def test_what_is_no_mask_of_the_frame_is_refused_in_words(
         read_correction(path, known)
 
 
+def test_grey_that_was_delivered_is_no_fault_of_who_corrects_another_place(
+    tmp_path: Path, known: Known
+) -> None:
+    unsure = car()
+    unsure[28:36, 44:52] = 140  # inside of the car
+    assert known.own
+    Image.fromarray(unsure).save(known.own)
+    corrected = unsure.copy()
+    corrected[20:26, 40:46] = 0
+    path = saved(tmp_path, "01.png", Image.fromarray(corrected))
+    assert (read_correction(path, known) == corrected).all()
+    with pytest.raises(CorrectionError, match="is grey on"):
+        read_correction(path, Known(WIDTH, HEIGHT))
+
+
 def test_a_file_that_is_no_picture_or_cut_off_is_refused(tmp_path: Path, known: Known) -> None:
     whole = saved(tmp_path, "01.png", Image.fromarray(car())).read_bytes()
     for content, words in ((b"no picture", "is not a picture"), (whole[:-20], "ends before")):
