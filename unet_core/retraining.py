@@ -32,8 +32,8 @@ MOST_STEPS, FEWEST_STEPS = 2000, 20
 TRIED_STEPS = 2
 """Steps that are timed to tell how many fit into the night; the first pays for what is set up."""
 CORRECTIONS_TO_REPLAY = 0.5
-"""Pictures of corrections for one that is replayed. As many of them as of all other cars moved the
-network so far that the others lost (0.002 Dice, on cars of another colour)."""
+"""Pictures of corrections for one that is replayed: what the network knows of all other cars is
+kept by seeing them more often."""
 
 
 class Sibling(BaseModel):

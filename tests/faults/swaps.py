@@ -243,7 +243,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         if options.photos:
-            photos = sorted(p for p in options.photos.iterdir() if p.suffix in PHOTO_SUFFIXES)[:16]
+            found = (p for p in options.photos.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+            photos = sorted(found)[:16]
+            if not photos:
+                parser.error(f"{options.photos} holds no photo (JPEG, PNG, TIFF, WebP)")
             store = shipped_versions(root / "models")
         else:
             photos = drop_photos(root / "photos", PHOTOS, size=PHOTO_PX)

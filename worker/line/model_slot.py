@@ -9,6 +9,7 @@ import torch
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import read_pair
+from unet_core.gate import Rules
 from unet_core.metrics import dice
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
@@ -18,10 +19,9 @@ from worker.finish.golden import GOLDEN
 
 log = logging.getLogger(__name__)
 
-
-KNOWN, LOST = 0.9, 0.1
-"""Where the champion before has so much Dice on the golden picture, a new one that has so much less
-is none, whoever named it."""
+LOST = 0.1
+"""Where the champion before knew the golden picture, a new one with so much less Dice on it is
+refused, whoever named it."""
 
 
 class ModelSlot:
@@ -72,7 +72,7 @@ class ModelSlot:
         try:
             segmenter = Segmenter.load(champion, self._device)
             skill = _skill(segmenter)  # which warms it up, too
-            if self._skill >= KNOWN and skill < self._skill - LOST:
+            if self._skill >= Rules.known and skill < self._skill - LOST:
                 raise CheckpointError(
                     f"{champion.folder} cuts out the golden picture with Dice {skill:.3f}, "
                     f"where {self._current.card.version} reaches {self._skill:.3f}"

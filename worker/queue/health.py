@@ -7,6 +7,7 @@ answer from the worker itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -75,11 +76,11 @@ def _forget_the_dead(folder: Path) -> None:
     would be called ill for it."""
     for path in folder.glob("*.json"):
         host, _, pid = path.stem.removeprefix("courier-").rpartition("-")
-        with contextlib.suppress(OSError, ValueError):
-            silent = abs(time.time() - path.stat().st_mtime)
-            here = host == socket.gethostname()
-            if here and silent > GONE_AFTER_SECONDS and not _runs(int(pid)):
-                path.unlink()
+        if host == socket.gethostname():
+            with contextlib.suppress(OSError, ValueError):
+                silent = abs(time.time() - path.stat().st_mtime)
+                if silent > GONE_AFTER_SECONDS and not _runs(int(pid)):
+                    path.unlink()
 
 
 def was_ready(state: Path, pid: int) -> bool:
@@ -95,10 +96,8 @@ def was_ready(state: Path, pid: int) -> bool:
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
+    except OSError as error:
+        return error.errno == errno.EPERM  # somebody else's
     return True
 
 
