@@ -110,6 +110,9 @@ class _OpenShoots:
     def view(self, now: float) -> View:
         return View({n: Decision(s, Stage.READY, "") for n, s in self.open.items()})
 
+    def moved_on(self, shoot: str) -> bool:
+        return shoot not in self.open
+
 
 class SimulationError(CycloramaError):
     """The day has no end."""
@@ -124,7 +127,7 @@ class Day:
         self._inbox = _OpenShoots(folder)
         self._leases = Leases(redis, seconds=NEVER_SECONDS)
         self._queue = JobQueue(url, redis)
-        self._watcher = Watcher(self._inbox, self._leases, self._queue, max_attempts=5)  # type: ignore[arg-type]
+        self._watcher = Watcher(self._inbox, self._leases, self._queue, max_attempts=5)
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._count = itertools.count()
         self._free = deque(w for w in range(options.workers) for _ in range(options.jobs))

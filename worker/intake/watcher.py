@@ -17,9 +17,10 @@ from redis.exceptions import RedisError
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from worker.errors import CycloramaError
-from worker.intake.inbox import Inbox, View
+from worker.intake.inbox import View
 from worker.intake.plan import Stage
 from worker.logs import about
+from worker.outbox.places import Places
 from worker.outbox.sweep import Sweep
 from worker.queue.leases import Leases, Standing, queued
 from worker.queue.messages import JobMessage
@@ -44,6 +45,16 @@ class Queue(Protocol):
     def oldest(self) -> float | None: ...
 
 
+class Looks(Protocol):
+    """What the watcher needs of :class:`worker.intake.inbox.Inbox`."""
+
+    places: Places
+
+    def view(self, now: float) -> View: ...
+
+    def moved_on(self, shoot: str) -> bool: ...
+
+
 class Watcher:
     """Queues what is ready and not in work.
 
@@ -54,7 +65,7 @@ class Watcher:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: Looks,
         leases: Leases,
         queue: Queue,
         *,
