@@ -7,8 +7,8 @@ import pytest
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from worker.intake import editions
 from worker.intake.editions import Editions
+from worker.intake.inbox import Inbox
 from worker.intake.plan import Rules, Stage
-from worker.intake.watcher import Inbox
 from worker.outbox.manifest import Manifest, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
