@@ -25,7 +25,7 @@ from tests.studio import COMMAND, Studio
 from worker.queue.app import connect
 from worker.queue.broker import redis_binary
 from worker.queue.leases import Leases
-from worker.queue.roster import workers
+from worker.queue.roster import BEAT_SECONDS, workers
 
 PASSWORD = "of-the-hosts"
 PORT = 6379
@@ -121,6 +121,16 @@ class Fleet:
         for name, process in self.processes.items():
             fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
             found[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
+
+    def batches(self, *, settled: bool = False) -> Counter[int]:
+        """How many batches of each size went through all workers' networks, as they said last, or
+        will have said once the present is ``settled``."""
+        if settled:
+            time.sleep(BEAT_SECONDS + 1)
+        found = Counter[int]()
+        for sign in workers(self.redis):
+            found.update({int(size): count for size, count in sign.batches.items()})
         return found
 
     @cached_property

@@ -2,10 +2,11 @@
 
 Redis, watcher and each worker have a network, an address and a name of their own; the folders are
 shared. It is printed how many frames a second 1, 2, 3 … hosts make, what each part needed for it,
-and what came of a host that was cut off in mid-work.
+in batches of how many pictures, and what came of a host that was cut off in mid-work.
 
 Hosts of one machine share its cores: each gets a part of a core (`--cores`), so that more hosts
-can be faster at all; the network is tiny, so that the line around it is what is measured.
+can be faster at all, and that part is their bound; the network is tiny, so that the line around it
+is what is measured.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ WIRE = ("total_net_input_bytes", "total_net_output_bytes")
 """What Redis counts of its network."""
 
 
-def measure(fleet: Fleet, shoots: int) -> dict[str, Any]:
+def measure(fleet: Fleet, shoots: int, cores: float) -> dict[str, Any]:
     """Frames a second from the first shoot in work to the last one delivered, and what each host
-    needed for it."""
+    needed for it: of the ``cores`` that it has, where it has a share."""
     redis = fleet.redis
+    batches = fleet.batches()
     before = redis.info()
     cpu = fleet.cpu_seconds()
     names = fleet.drop(shoots, size=PHOTO_PX)
@@ -50,12 +52,15 @@ def measure(fleet: Fleet, shoots: int) -> dict[str, Any]:
     by_host = {
         name: round((used - cpu[name]) / seconds, 3) for name, used in fleet.cpu_seconds().items()
     }
+    used = [share for name, share in by_host.items() if name.startswith("host-")]
     commands = after["total_commands_processed"] - before["total_commands_processed"]  # type: ignore[index]
     return {
-        "hosts": sum(name.startswith("host-") for name in by_host),
+        "hosts": len(used),
         "frames": frames,
         "frames_per_second": round(frames / seconds, 1),
         "cores": by_host,
+        "share_of_bound": round(fmean(used) / cores, 3) if cores else None,
+        "batches": dict(fleet.batches(settled=True) - batches),
         "redis_commands_per_frame": round(commands / frames, 1),
         "kilobytes_per_frame_on_the_wire": round(wire / frames / 1e3, 2),
     }
@@ -123,8 +128,7 @@ def wrong(fleet: Fleet) -> list[str]:
 
 def limit(measured: dict[str, Any], cores: float) -> str:
     """What kept a measurement from being faster, as far as it tells."""
-    used = [share for name, share in measured["cores"].items() if name.startswith("host-")]
-    if cores and fmean(used) >= USED_UP * cores:
+    if cores and measured["share_of_bound"] >= USED_UP:
         return f"the {cores} of a core that each host has"
     return "none of the hosts' shares of a core: they were not used up"
 
@@ -135,7 +139,7 @@ def study(fleet: Fleet, options: argparse.Namespace, console: Console) -> dict[s
     throughput = []
     for _ in range(options.hosts):
         last = fleet.add_worker(options.cores)
-        throughput.append(measure(fleet, options.shoots) | {"limit": ""})
+        throughput.append(measure(fleet, options.shoots, options.cores) | {"limit": ""})
         throughput[-1]["limit"] = limit(throughput[-1], options.cores)
         console.print(f"{last}: {throughput[-1]['frames_per_second']} frames a second")
     cut = cut_off(fleet, last)
@@ -155,12 +159,17 @@ def study(fleet: Fleet, options: argparse.Namespace, console: Console) -> dict[s
 
 def show(record: dict[str, Any], console: Console) -> None:
     """Prints the record for a person."""
-    table = Table("hosts", "frames/s", "Redis", "watcher", "asked/frame", "kB/frame", box=None)
+    table = Table(box=None)
+    for title in ("hosts", "frames/s", "of bound", "batches", "Redis", "watcher", "asked/frame"):
+        table.add_column(title)
+    table.add_column("kB/frame")
     for row in record["throughput"]:
         cores = row["cores"]
         table.add_row(
             str(row["hosts"]),
             str(row["frames_per_second"]),
+            str(row["share_of_bound"]),
+            ", ".join(f"{count} of {size}" for size, count in sorted(row["batches"].items())),
             str(cores["redis"]),
             str(cores["watcher"]),
             str(row["redis_commands_per_frame"]),
@@ -186,6 +195,9 @@ def main() -> int:
     parser.add_argument(
         "--cores", type=float, default=0.4, help="of each host; 0: no limit [default: 0.4]"
     )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="pictures through the network at once [default: 1]"
+    )
     parser.add_argument("--keep-cut", action="store_true", help="the cable does not come back")
     parser.add_argument("--json", action="store_true", help="nothing but JSON on standard output")
     options = parser.parse_args()
@@ -196,6 +208,7 @@ def main() -> int:
         with network() as made, tempfile.TemporaryDirectory() as folder:
             models = tiny_models(Path(folder) / "models").folder
             fleet = make_fleet(made, Path(folder) / "studio", models)
+            fleet.studio.environment["CYCLORAMA_BATCH"] = str(options.batch)
             try:
                 record = study(fleet, options, console)
             finally:
