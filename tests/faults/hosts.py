@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,6 +31,8 @@ from tests.faults.network import NoNetwork, network
 from tests.parts import tiny_models
 
 PHOTO_PX = (480, 320)
+WARM_UP = 8
+"""Shoots before a measurement, so that a new worker has made its first ones."""
 USED_UP = 0.9
 WIRE = ("total_net_input_bytes", "total_net_output_bytes")
 """What Redis counts of its network."""
@@ -39,7 +42,8 @@ def measure(fleet: Fleet, shoots: int, cores: float) -> dict[str, Any]:
     """Frames a second from the first shoot in work to the last one delivered, and what each host
     needed for it: of the ``cores`` that it has, where it has a share."""
     redis = fleet.redis
-    batches = fleet.batches()
+    fleet.wait_for("the first shoots", partial(fleet.delivered, fleet.drop(WARM_UP)))
+    batches = fleet.batches(settled=True)
     before = redis.info()
     cpu = fleet.cpu_seconds()
     names = fleet.drop(shoots, size=PHOTO_PX)
