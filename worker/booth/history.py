@@ -7,20 +7,23 @@ sample, so that a change stays one for days and not only until the next shoots h
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from worker.booth.finding import LATEST, PAST, Finding
 from worker.errors import FolderError
-from worker.outbox.files import write_file
+from worker.outbox.files import sha256, write_file
 from worker.outbox.manifest import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     from worker.booth.view import ShootView
+
+Record = TypeVar("Record", bound=BaseModel)
 
 NEWEST, SAMPLED, OF = 8, 20, 200
 """Shoots of which every one counts, and how many are taken of how many before them."""
@@ -28,6 +31,8 @@ NEEDED = LATEST + PAST
 """Shoots without which nothing is said."""
 ACCEPTED = ".booth.json"
 """In the outbox, which all machines of a studio share."""
+TOLD = ".booth-told.json"
+"""Beside it: what was found last, for whoever has no time to find it himself."""
 
 
 class Acceptance(BaseModel):
@@ -50,6 +55,15 @@ class BoothHealth:
     findings: list[Finding] = field(default_factory=list)
 
 
+class Told(BaseModel):
+    """What was found, and of which shoots."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    of: str
+    health: BoothHealth
+
+
 class BoothHistory:
     """The booth by the shoots in one outbox. Whoever looks again and again keeps it: it remembers
     what it has read."""
@@ -57,18 +71,35 @@ class BoothHistory:
     def __init__(self, outbox: Path) -> None:
         self._outbox, self._word = outbox, outbox / ACCEPTED
         self._views: dict[tuple[Path, int], ShootView | None] = {}
-        self._judged: tuple[tuple[object, ...], BoothHealth] | None = None
+        self._told = outbox / TOLD
+        self._judged: Told | None = None
 
     def look(self) -> BoothHealth:
-        """The booth's health now. Reads ``NEWEST + SAMPLED`` manifests at most, and no picture.
+        """The booth's health now. Reads ``NEWEST + SAMPLED`` manifests at most, and no picture; and
+        none where somebody has told already what is found in them.
 
         Raises :class:`FolderError` when the outbox cannot be read.
         """
-        chosen, word = self._chosen(), self._acceptance()
-        state = (*chosen, word)
-        if self._judged is None or self._judged[0] != state:
-            self._judged = (state, self._judge(chosen, word))
-        return self._judged[1]
+        chosen, word = self._chosen(), _read(Acceptance, self._word)
+        state = _digest(chosen, word)
+        if self._judged is None or self._judged.of != state:
+            told = _read(Told, self._told)
+            if told is None or told.of != state:
+                told = Told(of=state, health=self._judge(chosen, word))
+            self._judged = told
+        return self._judged.health
+
+    def tell(self) -> BoothHealth:
+        """Looks, and leaves what is found in the outbox, so that others need not find it; where
+        that cannot be written, they do.
+
+        Raises :class:`FolderError` when the outbox cannot be read.
+        """
+        health = self.look()
+        if self._judged and _read(Told, self._told) != self._judged:
+            with contextlib.suppress(OSError):
+                write_file(self._told, self._judged.model_dump_json(indent=1).encode())
+        return health
 
     def accept(self) -> str:
         """Takes the booth as right from the first shoot of what is found on, or else as it is now;
@@ -132,11 +163,18 @@ class BoothHistory:
         sampled = [before[int(place * step)] for place in range(min(SAMPLED, len(before)))]
         return [(folder, time_ns) for time_ns, folder in newest[:NEWEST] + sampled]
 
-    def _acceptance(self) -> Acceptance | None:
-        try:
-            return Acceptance.model_validate_json(self._word.read_bytes())
-        except (OSError, ValidationError):
-            return None
+
+def _digest(chosen: list[tuple[Path, int]], word: Acceptance | None) -> str:
+    """Which shoots are judged, in which edition, and by which word of a person."""
+    shoots = [[folder.name, time_ns] for folder, time_ns in chosen]
+    return sha256(json.dumps([shoots, word.model_dump() if word else None]).encode())
+
+
+def _read(kind: type[Record], path: Path) -> Record | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _view(folder: Path) -> ShootView | None:

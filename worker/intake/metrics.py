@@ -54,6 +54,7 @@ class WatcherMetrics(Collector):
             self._began = self._clock()
             view = tick()
             self._took = self._clock() - self._began
+            self._look_at_booth()
             self._view = view
             self._ready_since = {
                 decision.shoot.name: self._ready_since.get(decision.shoot.name, self._began)
@@ -112,12 +113,14 @@ class WatcherMetrics(Collector):
         yield _gauge("cyclorama_given_up_shoots", "Shoots not tried any more", len(view.given_up))
         yield _gauge("cyclorama_problems", "Sentences in `cyclorama status`", len(view.problems))
 
-    def _booth_changes(self) -> Metric:
+    def _look_at_booth(self) -> None:
         now = self._clock()
         if abs(now - self._booth_at) >= BOOTH_SECONDS:
             self._booth_at = now
             with contextlib.suppress(FolderError):  # the tick says that the outbox is away
-                self._changed = {finding.kind for finding in self._booth.look().findings}
+                self._changed = {finding.kind for finding in self._booth.tell().findings}
+
+    def _booth_changes(self) -> Metric:
         gauge = GaugeMetricFamily(
             "cyclorama_booth_changed", "Whether the booth is no longer as it was", labels=["kind"]
         )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.worker.booth.days import manifest, publish, redder
 from worker.booth import history as history_module
-from worker.booth.history import BoothHistory
+from worker.booth.history import TOLD, BoothHistory
 from worker.cli import app
 from worker.outbox.manifest import MANIFEST, Manifest
 from worker.settings import Settings
@@ -60,6 +60,36 @@ def test_what_was_read_is_not_read_again(
     publish(outbox, [manifest(15)], first=15)
     history.look()
     assert read[14:] == ["car-015"]
+
+
+def test_what_is_told_need_not_be_found_again(
+    outbox: Path, history: BoothHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift(outbox)
+    found = history.tell()
+    assert found.findings
+    told = (outbox / TOLD).stat()
+
+    def read(folder: Path) -> Manifest | None:
+        raise AssertionError(f"{folder} was read")
+
+    with monkeypatch.context() as only_here:
+        only_here.setattr(history_module, "read_manifest", read)
+        assert BoothHistory(outbox).tell() == found
+    assert (outbox / TOLD).stat() == told, "what is there already is not written again"
+
+
+@pytest.mark.parametrize("spoilt", ["{", "[]", '{"of": "", "health": {"shoots": 1}}'])
+def test_what_was_told_of_other_shoots_or_is_damaged_counts_for_nothing(
+    outbox: Path, history: BoothHistory, spoilt: str
+) -> None:
+    history.tell()
+    drift(outbox)
+    assert [f.kind for f in BoothHistory(outbox).look().findings] == ["white-balance"]
+    (outbox / TOLD).write_text(spoilt)
+    assert [f.kind for f in BoothHistory(outbox).look().findings] == ["white-balance"]
+    history.accept()
+    assert BoothHistory(outbox).look().findings == []
 
 
 def test_of_thousands_of_shoots_few_are_read(outbox: Path, history: BoothHistory) -> None:

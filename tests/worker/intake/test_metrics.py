@@ -7,7 +7,7 @@ from redis import Redis
 
 from tests.parts import ListQueue, drop_photos, manifest_with, row_of, shoot_in
 from tests.worker.booth.days import manifest, publish, redder
-from worker.booth.history import BoothHistory
+from worker.booth.history import TOLD, BoothHistory
 from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
@@ -121,9 +121,12 @@ def test_a_look_that_fails_is_still_a_look(places: Places, redis: Redis) -> None
 def test_a_booth_that_changed_is_told_once_a_minute(studio: Studio) -> None:
     outbox = studio.places.outbox
     publish(outbox, [manifest(number) for number in range(1, 15)], first=1)
-    assert studio.value("cyclorama_booth_changed", kind="white-balance") == 0
+    studio.tick()
     publish(outbox, [manifest(number, redder) for number in range(15, 18)], first=15)
+    studio.tick()
     assert studio.value("cyclorama_booth_changed", kind="white-balance") == 0
     studio.clock += 60
+    studio.tick()
+    assert (outbox / TOLD).exists()
     assert studio.value("cyclorama_booth_changed", kind="white-balance") == 1
     assert studio.value("cyclorama_booth_changed", kind="lamp") == 0
