@@ -112,19 +112,18 @@ class Engine:
 def make_images(engine: Engine, torch_index: str) -> None:
     """The images that Compose asks for: ours from the Dockerfile, the others once."""
 
-    def is_there(image: str) -> bool:
-        return bool(engine.call("podman", "images", "--quiet", image).strip())
-
-    if not is_there(BASE):
-        _bare_debian(engine)
+    make_base(engine)
     for image, text in STAND_INS.items():
-        if not is_there(image):
+        if not _is_there(engine, image):
             engine.build_text(image, text)
     index = {"TORCH_INDEX": torch_index} if torch_index else {}
     engine.build(IMAGE, DEPLOY / "Dockerfile", ROOT, PYTHON=BASE, **index)
 
 
-def _bare_debian(engine: Engine) -> None:
+def make_base(engine: Engine) -> None:
+    """A bare Debian with Python, as an image; made once."""
+    if _is_there(engine, BASE):
+        return
     root = engine.folder / "root"
     command = ["debootstrap", "--variant=minbase", BARE, "bookworm", str(root)]
     subprocess.run(command, stdout=sys.stderr, check=True)
@@ -133,6 +132,10 @@ def _bare_debian(engine: Engine) -> None:
     engine.call("buildah", "add", "--quiet", box, root, "/")
     engine.call("buildah", "commit", "--quiet", "--rm", box, BASE)
     shutil.rmtree(root)
+
+
+def _is_there(engine: Engine, image: str) -> bool:
+    return bool(engine.call("podman", "images", "--quiet", image).strip())
 
 
 def write_turn(folder: Path, frames: int) -> None:

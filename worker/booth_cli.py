@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.booth.history import NEEDED, BoothHealth, BoothHistory
-from worker.settings import read_settings
+if TYPE_CHECKING:
+    from worker.booth.history import BoothHealth
 
 
 def booth(
@@ -19,6 +19,9 @@ def booth(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Camera, lamps, white balance, dirt: is the booth as it was (exit code 1: it is not)?"""
+    from worker.booth.history import BoothHistory
+    from worker.settings import read_settings
+
     settings = read_settings()
     history = BoothHistory(settings.outbox)
     accepted = history.accept() if accept else None
@@ -31,6 +34,8 @@ def booth(
 
 
 def _lines(health: BoothHealth, accepted: str | None) -> list[str]:
+    from worker.booth.history import NEEDED
+
     lines = [f"right as it is since {accepted}"] if accepted else []
     lines += [finding.sentence for finding in health.findings]
     if health.shoots < NEEDED:

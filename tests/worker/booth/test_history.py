@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,22 @@ def test_what_is_told_need_not_be_found_again(
         only_here.setattr(history_module, "read_manifest", read)
         assert BoothHistory(outbox).tell() == found
     assert (outbox / TOLD).stat() == told, "what is there already is not written again"
+
+
+def test_status_tells_it_without_loading_what_finds_it(
+    outbox: Path, history: BoothHistory, no_settings: Path
+) -> None:
+    drift(outbox)
+    history.tell()
+    code = (
+        "import sys; from worker.cli import app; app(['status'], standalone_mode=False); "
+        "print({'cv2', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=no_settings, check=False, capture_output=True, text=True
+    )
+    assert "white balance" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("spoilt", ["{", "[]", '{"of": "", "health": {"shoots": 1}}'])
