@@ -57,8 +57,11 @@ class Place(Protocol):
     not_run: tuple[tuple[re.Pattern[str], str], ...]
     """What cannot be run here, and why."""
 
+    after: dict[str, str]
+    """A command after a page's, which shows that they have done what they are for."""
+
     def bash(self, page: str, text: str) -> str:
-        """What a shell prints that is fed with ``text``, for a page."""
+        """What a shell prints that is told ``text``, for a page."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def commands(page: str, text: str) -> list[Command]:
 
 
 def script(some: list[Command], stand_ins: dict[str, str]) -> str:
-    """The shell's input: each command between two marks, with what it said and how it ended."""
+    """What the shell is told: each command between marks, with what it said and how it ended."""
     lines = []
     for number, command in enumerate(some):
         text = command.text
@@ -102,7 +105,7 @@ def script(some: list[Command], stand_ins: dict[str, str]) -> str:
             text = text.replace(name, value)
         if LASTING.match(text):
             text = f"timeout --preserve-status --signal=INT {LASTING_SECONDS} {text}"
-        lines += [f"echo '<{number}>'", f"{text} < /dev/null", f"echo '<{number} '$?'>'"]
+        lines += [f"echo '<{number}>'", text, f"echo '<{number} '$?'>'"]
     return "\n".join(lines) + "\n"
 
 
@@ -110,6 +113,7 @@ def run_page(page: str, place: Place) -> tuple[list[Command], list[Command]]:
     """Runs a page's commands and prints what they said; those that failed, and those not run."""
     found = commands(page, (ROOT / page).read_text(encoding="utf-8"))
     some = [command for command in found if not command.why_not(place)]
+    some += [Command(page, text) for name, text in place.after.items() if name == page]
     print(f"\n=== {page}", flush=True)
     output = place.bash(page, script(some, place.stand_ins))
     failed = []

@@ -19,6 +19,7 @@ from worker.queue.broker import redis_binary
 
 ROOT = Path(__file__).parent.parent
 SHOOT = "4711-golf"
+NAMES = {"show NAME": "show studio-5"}
 STUDIO = "queue.studio:6379"
 """Where the pages' Redis is."""
 INSTALL = "pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check ."
@@ -37,6 +38,7 @@ class Home:
     redis: str
     environment: dict[str, str]
     stand_ins: dict[str, str]
+    after: dict[str, str]
     not_run: tuple[tuple[re.Pattern[str], str], ...] = (
         (re.compile(r"^scripts/(demo|setup)\b"), "sets up an environment of several GB"),
         (
@@ -46,11 +48,11 @@ class Home:
     )
 
     def bash(self, page: str, text: str) -> str:
-        """What a shell prints that is fed with ``text``, for a page."""
+        """What a shell prints that is told ``text``, for a page."""
         shared = {} if page == "README.md" else {"CYCLORAMA_BROKER_URL": f"redis://{self.redis}/0"}
         done = subprocess.run(
-            ["bash"],
-            input=text,
+            ["bash", "-c", text],
+            stdin=subprocess.DEVNULL,
             cwd=self.folder / "cyclorama",
             env=self.environment | shared,
             stdout=subprocess.PIPE,
@@ -74,8 +76,8 @@ def home_of_its_own() -> Iterator[Home]:
             "PATH": f"{_install(home)}:{os.environ['PATH']}",
             **variables(home),
         }
-        stand_ins = {"SHOOT": SHOOT, STUDIO: redis, "pip install .": INSTALL}
-        yield Home(home, redis, environment, stand_ins)
+        stand_ins = {"SHOOT": SHOOT, **NAMES, STUDIO: redis, "pip install .": INSTALL}
+        yield Home(home, redis, environment, stand_ins, {})
 
 
 def variables(home: Path) -> dict[str, str]:
@@ -90,10 +92,13 @@ def variables(home: Path) -> dict[str, str]:
 
 
 def furnish(home: Path) -> None:
-    """A copy of the repository, and an inbox with one shoot, which is held for its broken photo."""
+    """A copy of the repository, photos, and an inbox with a shoot that is held for its second
+    photo, which is broken."""
     shutil.copytree(ROOT, home / "cyclorama", ignore=OTHERS)
-    shoot = home / "inbox" / SHOOT
-    write_shoot(Booth(seed=7, angles=4, width=480, height=320), shoot)
+    photos, shoot = home / "photos", home / "inbox" / SHOOT
+    write_shoot(Booth(seed=7, angles=4, width=480, height=320), photos)
+    shutil.copytree(photos, shoot)
+    (photos / "preset.toml").write_text("frames = 4\n")
     photo = sorted(shoot.glob("*.jpg"))[1]
     photo.write_bytes(photo.read_bytes()[:2000])
     (shoot / "preset.toml").write_text('frames = 4\non_failed_frame = "hold"\n')

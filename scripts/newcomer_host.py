@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from container_engine import APT, BASE, TOOLS, Engine, make_base, wait_for
-from newcomer_home import SHOOT, STUDIO, furnish, variables
+from newcomer_home import NAMES, SHOOT, STUDIO, furnish, variables
 
 IMAGE, NAME = "localhost/debian-of-a-newcomer:bookworm", "cyclorama-newcomer"
 STEPS = f"""FROM {BASE}
@@ -28,6 +28,9 @@ VENV = "python3 -m venv ~/venv\n. ~/venv/bin/activate\n"
 """What the README means by a virtual environment."""
 ROOTS = "deploy/systemd/README.md"
 """The page that root follows."""
+MADE = """cp -r ~newcomer/photos /srv/cyclorama/inbox/4712-polo
+timeout 180 bash -c 'until [ -e /srv/cyclorama/outbox/4712-polo/manifest.json ]; do sleep 1; done'
+"""
 GIVEN = ("PIP_", "SSL_")
 """Variables that say how pip reaches its index are those of whoever runs this."""
 QUIET = {"PIP_QUIET": "1", "PIP_PROGRESS_BAR": "off"}
@@ -41,18 +44,20 @@ class Host:
     engine: Engine
     environment: dict[str, str]
     stand_ins: dict[str, str]
+    after: dict[str, str]
     not_run: tuple[tuple[re.Pattern[str], str], ...] = ()
 
     def bash(self, page: str, text: str) -> str:
-        """What a shell prints that is fed with ``text``, for a page."""
+        """What a shell prints that is told ``text``, for a page."""
         user, own = (USER, variables(HOME)) if page != ROOTS else ("root", {})
         if page not in ("README.md", ROOTS):
             own["CYCLORAMA_BROKER_URL"] = f"redis://{STUDIO}/0"
+        own_venv = "" if page == ROOTS else VENV
         options = [f"--user={user}", f"--workdir={HOME / 'cyclorama'}"]
         options += [f"--env={name}={value}" for name, value in (self.environment | own).items()]
         done = subprocess.run(
-            ["podman", "exec", "--interactive", *options, NAME, "bash", "-c", "exec bash 2>&1"],
-            input=text if page == ROOTS else VENV + text,
+            ["podman", "exec", *options, NAME, "bash", "-c", f"exec 2>&1\n{own_venv}{text}"],
+            stdin=subprocess.DEVNULL,
             env=self.engine.environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -81,7 +86,8 @@ def clean_host(volumes: list[str]) -> Iterator[Host]:
             wait_for("systemd", lambda: _is_up(engine))
             _move_in(engine)
             own = {n: v for n, v in os.environ.items() if n.startswith(GIVEN)}
-            yield Host(engine, own | QUIET, {"SHOOT": SHOOT, "PATH…": "~/photos"})
+            names = {"SHOOT": SHOOT, "PATH…": "~/photos", **NAMES}
+            yield Host(engine, own | QUIET, names, {ROOTS: MADE})
         finally:
             engine.call("podman", "rm", "--force", NAME)
 
@@ -92,10 +98,10 @@ def _is_up(engine: Engine) -> bool:
 
 
 def _move_in(engine: Engine) -> None:
-    """Copies what the newcomer has into the home."""
+    """Copies what the newcomer has into the home, and makes the share that the pages speak of."""
     home = engine.folder / USER
     furnish(home)
-    shutil.copytree(home / "inbox" / SHOOT, home / "photos")
     for name in ("cyclorama", "inbox", "photos"):
         engine.call("podman", "cp", home / name, f"{NAME}:{HOME}/{name}")
-    engine.call("podman", "exec", NAME, "chown", "--recursive", f"{USER}:", HOME)
+    share = "install -d -o newcomer /mnt/spool && chown --recursive newcomer: /home/newcomer"
+    engine.call("podman", "exec", NAME, "bash", "-c", share)

@@ -285,14 +285,22 @@ def _name(store: ModelStore, runs: Path, now: datetime) -> str:
 
 @contextmanager
 def _alone(store: Path) -> Iterator[bool]:
-    """Whether nobody else retrains on this store; holds it until the block ends."""
+    """Whether nobody else retrains on this store; holds it until the block ends.
+
+    Raises :class:`FolderError` where the store's file system has no locks.
+    """
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".retraining.lock").open("ab") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             yield False
             return
+        except OSError as error:
+            raise FolderError(
+                f"the file system of {store} has no locks ({error.strerror})",
+                cure="Set CYCLORAMA_MODELS to a folder on another one, such as NFS 4",
+            ) from error
         yield True
 
 

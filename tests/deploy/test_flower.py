@@ -25,7 +25,10 @@ from worker.queue.app import TASK, JobQueue, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.messages import JobMessage
 
-COMMAND = 'celery --broker "$CYCLORAMA_BROKER_URL" flower'
+COMMAND = (
+    "FLOWER_UNAUTHENTICATED_API=true "
+    'celery --broker "$CYCLORAMA_BROKER_URL" flower --address=127.0.0.1'
+)
 
 
 @pytest.fixture
@@ -37,13 +40,18 @@ def port(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[int]:
     port = free_port()
     with (tmp_path / "flower.log").open("wb") as log:
         flower = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "celery", "--broker", redis_server.url,
-             "flower", "--address=127.0.0.1", f"--port={port}"],
+            f"exec env {COMMAND} --port={port}",
+            shell=True,
             cwd=tmp_path,
-            env=os.environ | {"FLOWER_UNAUTHENTICATED_API": "true"},
+            env=os.environ
+            | {
+                "CYCLORAMA_BROKER_URL": redis_server.url,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PYTHONWARNINGS": "ignore",
+            },
             stdout=log,
             stderr=log,
-        )  # fmt: skip
+        )
     yield port
     flower.terminate()
     flower.wait(30)

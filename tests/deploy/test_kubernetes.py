@@ -203,7 +203,10 @@ def test_every_cyclorama_variable_is_a_setting(folder: Path) -> None:
 def test_scaling_counts_the_list_that_the_watcher_fills(objects: Objects) -> None:
     scaled = objects["ScaledObject", "worker"]["spec"]
     assert scaled["scaleTargetRef"] == {"name": "worker"}
-    assert scaled["triggers"][0]["metadata"]["listName"] == QUEUE
+    asked = scaled["triggers"][0]["metadata"]
+    assert asked["listName"] == QUEUE
+    redis = objects["Service", "redis"]["metadata"]
+    assert asked["host"] == f"{redis['name']}.{redis['namespace']}.svc"
     assert "replicas" not in objects["Deployment", "worker"]["spec"]
     trigger = scaled["triggers"][0]["authenticationRef"]["name"]
     secret = objects["TriggerAuthentication", trigger]["spec"]["secretTargetRef"][0]
@@ -232,6 +235,9 @@ def test_selectors_choose_the_pods_that_they_are_meant_for(folder: Path) -> None
 
 
 def test_a_worker_with_a_gpu_asks_for_one(folder: Path) -> None:
-    spec = with_all(folder)["Deployment", "worker"]["spec"]["template"]["spec"]
+    worker = with_all(folder)["Deployment", "worker"]["spec"]
+    spec = worker["template"]["spec"]
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    rolled = {"maxSurge": 0, "maxUnavailable": 1}
+    assert worker["strategy"]["rollingUpdate"] == rolled, "there may be no GPU for one more"
     assert {"name": "CYCLORAMA_DEVICE", "value": "cuda"} in spec["containers"][0]["env"]

@@ -115,6 +115,15 @@ def test_the_log_line_of_a_bad_photo_names_shoot_frame_and_job(ran: Run) -> None
     assert (done["shoot"], done["job"]) == ("car", line["job"])
 
 
+def test_every_rule_is_shown_to_speak_up() -> None:
+    cases = yaml.safe_load((MONITORING / "alerts_test.yml").read_text())["tests"]
+    shown = {
+        each["alertname"] for case in cases for each in case["alert_rule_test"]
+        if each["exp_alerts"]
+    }  # fmt: skip
+    assert shown == {rule["alert"] for rule in RULES}
+
+
 def test_the_rules_hold_in_their_own_tests() -> None:
     assert "16 rules found" in tool("promtool", "check", "rules", MONITORING / "alerts.yml")
     tool("promtool", "test", "rules", "alerts_test.yml", folder=MONITORING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -30,7 +31,7 @@ from unet_core.metrics import dice
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from worker.corrections.shelf import FOLDER
-from worker.errors import ModelError
+from worker.errors import FolderError, ModelError
 from worker.line.model_slot import ModelSlot
 from worker.material import NightOptions
 from worker.outbox.manifest import MANIFEST
@@ -199,6 +200,17 @@ def test_two_are_never_at_it_on_one_store(settings: Settings) -> None:
     with (settings.model_store / ".retraining.lock").open("ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert retrain(settings, TINY).outcome == "busy"
+
+
+def test_a_store_without_locks_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(FolderError, match=r"has no locks.*CYCLORAMA_MODELS"):
+        retrain(settings, TINY)
 
 
 def test_a_loss_that_is_no_number_leaves_the_champion_and_says_so(settings: Settings) -> None:

@@ -14,6 +14,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+CODES = (
+    *("missing", "no-permission", "read-failed", "outside", "empty-file", "not-an-image"),
+    *("truncated", "corrupt", "needs-heic", "needs-raw", "unsupported-format", "too-large"),
+    "too-small",
+)
+"""All values of ``ImageError.code``."""
+
 
 class ImageError(Exception):
     """One photo that cannot be used; ``str()`` says what failed, on which file, and the cure."""

@@ -39,7 +39,8 @@ def prepare_copies(settings: Settings) -> None:
         raise FolderError(
             f"the copy {settings.inbox} of {settings.inbox_bucket} cannot be created "
             f"({error.strerror})",
-            cure="Set CYCLORAMA_STATE to a folder that can be written",
+            cure="Set CYCLORAMA_INBOX (or CYCLORAMA_STATE, if that is not set) to a folder that "
+            "can be written",
         ) from error
 
 

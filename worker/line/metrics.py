@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from unet_core.images.errors import CODES
 from worker.metrics import new_registry
-from worker.outbox.manifest import FrameRow, Manifest
+from worker.outbox import quality, turn
+from worker.outbox.manifest import FrameRow, Manifest, Status
 
 if TYPE_CHECKING:
     from worker.line.batcher import Batcher
     from worker.line.model_slot import ModelSlot
     from worker.line.pipeline import Line
 
+OUTCOMES = ("made", "internal", "crashed", "mask-size", *CODES)
+"""Of a frame."""
+FLAGS = (*quality.CODES, *get_args(turn.Code))
+"""On a frame."""
 _STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -32,13 +38,19 @@ class LineMetrics:
             ["outcome"],
             registry=registry,
         )
-        self._frames.labels("made")  # a rate needs a beginning
         self._shoots = Counter(
             "cyclorama_shoots", "Shoots finished, by status", ["status"], registry=registry
         )
         self._flags = Counter(
             "cyclorama_flags", "Flags set on frames, by code", ["flag"], registry=registry
         )
+        for counter, values in (
+            (self._frames, OUTCOMES),
+            (self._shoots, get_args(Status)),
+            (self._flags, FLAGS),
+        ):
+            for value in values:
+                counter.labels(value)  # at 0: what is not there before it happens has no rate
         self._stages = Histogram(
             "cyclorama_stage_seconds",
             "Seconds that a stage took for one frame; network includes the wait for a batch",

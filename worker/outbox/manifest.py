@@ -21,6 +21,10 @@ Name = Annotated[str, AfterValidator(one_name)]
 InnerPath = Annotated[str, AfterValidator(inner_path)]
 
 
+Status = Literal["complete", "incomplete", "held"]
+"""Of a finished shoot."""
+
+
 class _Record(BaseModel):
     # A newer program may know more fields: that is no reason to make its shoots again.
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -127,7 +131,7 @@ class Manifest(_Record):
 
     format: Literal[1] = 1
     shoot: Name
-    status: Literal["complete", "incomplete", "held"]
+    status: Status
     preset: PresetRecord
     checkpoint: CheckpointRecord
     program: str
@@ -162,9 +166,7 @@ class Edition:
     manifest: Manifest
 
 
-def status_of(
-    rows: Iterable[FrameRow], on_failed_frame: Literal["publish", "hold"]
-) -> Literal["complete", "incomplete", "held"]:
+def status_of(rows: Iterable[FrameRow], on_failed_frame: Literal["publish", "hold"]) -> Status:
     """The status of a shoot with these rows, under a preset's rule."""
     if not any(row.error for row in rows):
         return "complete"

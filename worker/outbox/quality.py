@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from unet_core.metrics import binary, distance_to, outline
 from worker.outbox.manifest import Flag
 
+CODES = ("nothing-found", "low-confidence", "touches-border", "more-pieces", "hole")
+"""Of the flags here; those of a frame in its turn are in `turn`."""
 NOTHING_BELOW_AREA = 0.005
 LOW_CERTAINTY = 0.58
 """Of the edge. With studio-5, 144 photos of real booths reach 0.67 and more, 37 rendered ones 0.76;

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,27 @@ def metrics(bench: Bench, batcher: Batcher) -> CollectorRegistry:
     bench.line.listeners.append(metrics)
     metrics.registry.register(LineState(bench.line, bench.slot, batcher))  # type: ignore[arg-type]
     return metrics.registry
+
+
+def test_all_that_may_be_counted_begins_at_zero(metrics: CollectorRegistry) -> None:
+    sources = "".join(
+        path.read_text() for folder in ("worker", "unet_core/images") for path in _python(folder)
+    )
+    codes = set(re.findall(r'[( ]code="([a-z-]+)"', sources))
+    codes |= set(re.findall(r'_failed\([^"()]*, "([a-z-]+)"', sources)) | {"odd-ground"}
+    there = {
+        sample.labels.get("outcome") or sample.labels.get("flag"): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+        if sample.name in ("cyclorama_frames_total", "cyclorama_flags_total")
+    }
+    assert len(codes) > 20
+    assert codes <= set(there)
+    assert set(there.values()) == {0}
+
+
+def _python(folder: str) -> list[Path]:
+    return sorted((Path(__file__).parents[3] / folder).rglob("*.py"))
 
 
 def test_frames_are_counted_by_their_outcome(
