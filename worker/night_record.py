@@ -1,4 +1,5 @@
-"""What came of the last night, for the watcher's figures: a small file beside the model store.
+"""What came of the last night, as `cyclorama status` and the watcher tell it: a small file beside
+the model store.
 
 Trainer and watcher are processes of their own, perhaps on other hosts; they share the store.
 """
@@ -9,12 +10,8 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from worker.outbox.files import write_file
 
@@ -60,37 +57,3 @@ def write_record(
         write_file(store / RECORD, json.dumps(asdict(record)).encode())
     except OSError as error:
         log.warning("the night's record in %s was not written: %s", store, error)
-
-
-class NightMetrics(Collector):
-    """The record for Prometheus; nothing before the first night."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-
-    def collect(self) -> Iterator[Metric]:
-        """Prometheus' own hook."""
-        record = read_record(self._store)
-        if record is None:
-            return
-        yield GaugeMetricFamily(
-            "cyclorama_night_timestamp_seconds", "When the last night ended", value=record.at
-        )
-        yield GaugeMetricFamily(
-            "cyclorama_night_seconds", "How long the last night took", value=record.seconds
-        )
-        yield GaugeMetricFamily(
-            "cyclorama_night_failures", "Nights in a row that failed", value=record.failures
-        )
-        outcome = GaugeMetricFamily(
-            "cyclorama_night_outcome", "1 for how the last night ended", labels=["outcome"]
-        )
-        for name in OUTCOMES:
-            outcome.add_metric([name], record.outcome == name)
-        yield outcome
-        dice = GaugeMetricFamily(
-            "cyclorama_night_dice", "Mean Dice on the holdout in the last night", labels=["network"]
-        )
-        for name, value in record.dice.items():
-            dice.add_metric([name], value)
-        yield dice

@@ -27,11 +27,10 @@ from worker.courier.word import buckets, expect, heard
 from worker.errors import CycloramaError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox, View
-from worker.intake.metrics import WatcherMetrics
+from worker.intake.metrics import NightMetrics, WatcherMetrics
 from worker.intake.plan import Rules
 from worker.intake.watcher import Watcher, watch
 from worker.metrics import serving
-from worker.night_record import NightMetrics
 from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
 from worker.queue.app import JobQueue, connect

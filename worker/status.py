@@ -21,9 +21,10 @@ from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest, look
+from worker.night_record import NightRecord, read_record
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
-from worker.queue.app import QUEUE, connect
+from worker.queue.app import QUEUE, connect, oldest_job
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
 from worker.queue.roster import WorkerBeat, missing_workers, workers
@@ -55,6 +56,10 @@ class Status:
     """Workers that went without a word, and for how many seconds they are silent."""
     queued: int = 0
     """Shoots in the queue that no worker has taken yet."""
+    oldest_queued_at: float | None = None
+    """Since when the first of them is there, in seconds since the epoch."""
+    night: NightRecord | None = None
+    """What came of the last retraining."""
     booth: list[str] = field(default_factory=list)
     """What changed in the booth, a sentence each."""
 
@@ -86,15 +91,23 @@ def gather(
         redis = connect(url)
     except BrokerError as error:
         broker = str(error) if settings.broker_url else "not running (start it: cyclorama run)"
-        leases, crew, missing, queued = None, [], {}, 0
+        leases, crew, missing, queued, oldest = None, [], {}, 0, None
     else:
         broker = "running"
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew, missing = workers(redis), missing_workers(redis)
-        queued = int(redis.llen(QUEUE))
+        queued, oldest = int(redis.llen(QUEUE)), oldest_job(redis)
     shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
     return Status(
-        shoots, view.problems | heard(settings), crew, broker, missing, queued, _changes(booth)
+        shoots,
+        view.problems | heard(settings),
+        crew,
+        broker,
+        missing,
+        queued,
+        oldest,
+        read_record(settings.model_store),
+        _changes(booth),
     )
 
 
@@ -207,16 +220,36 @@ def _table(shoots: list[ShootStatus]) -> Table:
 def _lines(status: Status) -> list[str]:
     lines = [f"{path}: {sentence}" for path, sentence in sorted(status.problems.items())]
     lines += [f"booth: {sentence}" for sentence in status.booth]
-    lines += [
-        f"worker {sign.name}: {sign.device}, {sign.checkpoint}, {sign.frames} frames, "
-        f"working on {', '.join(sign.shoots) or 'nothing'}"
-        + (f"; TROUBLE: {sign.trouble}" if sign.trouble else "")
-        for sign in status.workers
-    ]
+    lines += [_worker(sign) for sign in status.workers]
     lines += [
         f"worker {name}: no sign of life for {seconds:.0f} s: it died, is frozen, or does not "
         "reach Redis"
         for name, seconds in status.missing.items()
     ]
+    if night := status.night:
+        lines.append(f"last night: {night.outcome}, {_ago(night.at)} ({night.reason})")
     waiting = f", {status.queued} shoots in the queue" if status.queued else ""
+    if status.oldest_queued_at:
+        waiting += f", the first queued {_ago(status.oldest_queued_at)}"
     return [*lines, f"Redis: {status.broker}{waiting}"]
+
+
+def _worker(sign: WorkerBeat) -> str:
+    parts = [sign.device, sign.checkpoint, f"{sign.frames} frames"]
+    if sign.last_frame_at:
+        parts.append(f"the last {_ago(sign.last_frame_at)}")
+    if set(sign.batches) - {"1"}:
+        sizes = sorted(sign.batches.items(), key=lambda each: int(each[0]))
+        parts.append("batches " + ", ".join(f"{count} of {size}" for size, count in sizes))
+    parts.append(f"working on {', '.join(sign.shoots) or 'nothing'}")
+    trouble = f"; TROUBLE: {sign.trouble}" if sign.trouble else ""
+    return f"worker {sign.name}: {', '.join(parts)}{trouble}"
+
+
+def _ago(at: float) -> str:
+    """How long ago something was, in the one unit that suits."""
+    seconds = max(0.0, time.time() - at)
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from worker.errors import ModelError
-from worker.night_record import RECORD, NightMetrics, read_record, write_record
+from worker.intake.metrics import NightMetrics
+from worker.night_record import RECORD, read_record, write_record
 from worker.retrain import Night
 from worker.retrain_cli import recorded
 

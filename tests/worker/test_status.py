@@ -16,10 +16,11 @@ from tests.buckets import Shop
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from worker.doctor import Finding, examine
 from worker.errors import FolderError
+from worker.night_record import write_record
 from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
-from worker.queue.app import QUEUE
+from worker.queue.app import QUEUE, JobQueue
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, Note, queued
 from worker.queue.messages import JobMessage
@@ -147,6 +148,24 @@ def test_workers_are_listed(settings: Settings, redis: Redis) -> None:
     sign = WorkerBeat("studio-7", "cpu", "v1", frames=5, shoots=["car"])
     beat(redis, sign)
     assert gather(settings).workers == [sign]
+
+
+def test_a_person_sees_how_long_ago_things_were_and_how_batches_fill(
+    settings: Settings, redis: Redis, redis_server: EmbeddedRedis
+) -> None:
+    made = time.time() - 30
+    sign = WorkerBeat("gpu-1", "cuda", "v1", 90, made, ["car"], {"16": 5, "2": 5})
+    beat(redis, sign)
+    write_record(settings.model_store, "refused", "dark cars", seconds=5, dice={})
+    drop_photos(settings.inbox / "next", 2)
+    message = JobMessage.of(shoot_in(settings.inbox, "next"))
+    JobQueue(redis_server.url, redis).send(message, at=time.time() - 600)
+    text = io.StringIO()
+    show(gather(settings), Console(file=text, width=200))
+    said = "worker gpu-1: cuda, v1, 90 frames, the last 3[0-9] s ago, batches 5 of 2, 5 of 16, "
+    assert re.search(said + "working on car", text.getvalue())
+    assert re.search(r"last night: refused, \d s ago \(dark cars\)", text.getvalue())
+    assert "1 shoots in the queue, the first queued 10 min ago" in text.getvalue()
 
 
 def test_a_worker_that_is_stuck_is_named_with_its_reason_and_needs_a_person(

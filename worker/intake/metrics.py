@@ -19,6 +19,7 @@ from worker.errors import FolderError
 from worker.intake.inbox import View
 from worker.intake.plan import Stage
 from worker.metrics import new_registry
+from worker.night_record import OUTCOMES, read_record
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE
 from worker.queue.roster import workers
@@ -137,6 +138,40 @@ class WatcherMetrics(Collector):
         yield _gauge("cyclorama_redis_up", "Whether Redis answers", 1)
         yield _gauge("cyclorama_queue_shoots", "Shoots that no worker has taken yet", length)
         yield _gauge("cyclorama_workers", "Workers that gave a sign of life lately", crew)
+
+
+class NightMetrics(Collector):
+    """The record for Prometheus; nothing before the first night."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' own hook."""
+        record = read_record(self._store)
+        if record is None:
+            return
+        yield GaugeMetricFamily(
+            "cyclorama_night_timestamp_seconds", "When the last night ended", value=record.at
+        )
+        yield GaugeMetricFamily(
+            "cyclorama_night_seconds", "How long the last night took", value=record.seconds
+        )
+        yield GaugeMetricFamily(
+            "cyclorama_night_failures", "Nights in a row that failed", value=record.failures
+        )
+        outcome = GaugeMetricFamily(
+            "cyclorama_night_outcome", "1 for how the last night ended", labels=["outcome"]
+        )
+        for name in OUTCOMES:
+            outcome.add_metric([name], record.outcome == name)
+        yield outcome
+        dice = GaugeMetricFamily(
+            "cyclorama_night_dice", "Mean Dice on the holdout in the last night", labels=["network"]
+        )
+        for name, value in record.dice.items():
+            dice.add_metric([name], value)
+        yield dice
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:

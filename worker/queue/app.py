@@ -77,15 +77,20 @@ class JobQueue:
         return int(self._redis.llen(QUEUE))
 
     def oldest(self) -> float | None:
-        """When the job that is taken next was queued, in seconds since the epoch; ``None`` when
-        none waits. Jobs go first in, first out: what was queued before it is no longer there."""
-        head = self._redis.lindex(QUEUE, -1)
-        if head is None:
-            return None
-        try:
-            return float(json.loads(head)["headers"][QUEUED_AT])
-        except (ValueError, KeyError, TypeError):
-            return 0.0  # not ours, or of an older program: it tells nothing
+        """When the job that is taken next was queued; see :func:`oldest_job`."""
+        return oldest_job(self._redis)
+
+
+def oldest_job(redis: Redis) -> float | None:
+    """When the job that is taken next was queued, in seconds since the epoch; ``None`` when none
+    waits. Jobs go first in, first out: what was queued before it is no longer there."""
+    head = redis.lindex(QUEUE, -1)
+    if head is None:
+        return None
+    try:
+        return float(json.loads(head)["headers"][QUEUED_AT])
+    except (ValueError, KeyError, TypeError):
+        return 0.0  # not ours, or of an older program: it tells nothing
 
 
 def connect(broker_url: str) -> Redis:
