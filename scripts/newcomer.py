@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("deploy/**/*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LASTING = re.compile(
-    r"^(cyclorama (run|watch|worker|schedule|courier)\b|\S*cyclorama status --watch|journalctl -f)"
+    r"^(cyclorama (run|watch|worker|schedule|courier)\b|.*cyclorama status --watch|journalctl -f)"
 )
 """Commands that last until they are told to stop: they get some seconds, and an interrupt."""
 LASTING_SECONDS = 20

@@ -24,7 +24,7 @@ from scale_costs import a_shoot
 from worker.errors import CycloramaError
 from worker.intake.inbox import View
 from worker.intake.plan import Decision, Stage
-from worker.intake.watcher import Watcher
+from worker.intake.watcher import Watcher, rest_seconds
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE, JobQueue
 from worker.queue.leases import Lease, Leases, Note
@@ -175,7 +175,8 @@ class Day:
         record.most_held = max(record.most_held, sum(map(len, self._jobs.values())))
         if record.ticks % 50 == 0:
             record.redis_bytes = max(record.redis_bytes, _memory(self._redis))
-        next_one = now + self._options.look_seconds + 1.0
+        look_seconds = self._options.look_seconds
+        next_one = now + look_seconds + rest_seconds(look_seconds)
         if not view.open and self._events:
             next_one = max(next_one, self._events[0][0])  # until then there is nothing to see
         self._at(next_one, self._tick)

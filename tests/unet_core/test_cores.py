@@ -35,6 +35,31 @@ def test_usable_cores_follow_the_quota_of_the_container(
     assert usable_cores(tmp_path) == (cores or without_quota)
 
 
+def test_the_quota_of_a_group_around_ours_counts_too(tmp_path: Path) -> None:
+    pod = tmp_path / "sys/fs/cgroup/kubepods/pod-1"
+    (pod / "ours").mkdir(parents=True)
+    (pod / "cpu.max").write_text("100000 100000\n")
+    (pod / "ours/cpu.max").write_text("max 100000\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/kubepods/pod-1/ours\n")
+    assert usable_cores(tmp_path) == 1
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(150000, 1), (-1, None)])
+def test_the_quota_of_an_older_kernel_counts_too(
+    tmp_path: Path, quota: int, cores: int | None
+) -> None:
+    group = tmp_path / "sys/fs/cgroup/cpu/docker/4711"
+    group.mkdir(parents=True)
+    (group / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (group / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(
+        "5:memory:/docker/4711\n4:cpu,cpuacct:/docker/4711\n"
+    )
+    assert usable_cores(tmp_path) == (cores or usable_cores(tmp_path / "nothing here"))
+
+
 def test_a_quota_never_gives_more_cores_than_there_are(tmp_path: Path) -> None:
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/cpu.max").write_text("6400000 100000\n")

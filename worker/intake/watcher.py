@@ -170,8 +170,8 @@ def watch(
     also: Sequence[Path] = (),
 ) -> None:
     """Ticks every ``rescan_seconds``, soon after each file event in the inbox and in ``also``, and
-    every second while a shoot is arriving, until ``stop`` is set. A tick that fails is logged, and
-    the next one is tried."""
+    every second or few (:func:`rest_seconds`) while shoots are not done, until ``stop`` is set. A
+    tick that fails is logged, and the next one is tried."""
     from watchdog.observers import Observer
     from watchdog.observers.polling import PollingObserver
 
@@ -186,10 +186,10 @@ def watch(
     try:
         while not stop.is_set():
             wake.woken.clear()
-            pause = rescan_seconds
+            pause, began = rescan_seconds, time.monotonic()
             try:
                 if tick().open:
-                    pause = min(1.0, rescan_seconds)
+                    pause = min(rest_seconds(time.monotonic() - began), rescan_seconds)
             except (CycloramaError, RedisError, OSError) as error:
                 log.error("%s", error)
             _wait(wake.woken, stop, pause)
@@ -197,6 +197,12 @@ def watch(
         if observer.is_alive():
             observer.stop()
             observer.join()
+
+
+def rest_seconds(tick_seconds: float) -> float:
+    """Between two ticks while shoots are not done: a look at thousands of them takes seconds of a
+    processor that workers need."""
+    return min(max(1.0, 4 * tick_seconds), 10.0)
 
 
 class _Wake(FileSystemEventHandler):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from worker.outbox.manifest import Batch
@@ -54,8 +55,9 @@ class Batcher:
     """Threads that feed the device; :meth:`submit` may be called from any thread."""
 
     def __init__(self, *, size: int, lanes: int = 1) -> None:
-        """At most ``size`` pictures in a batch; ``lanes`` batches at once. Without lanes each
-        picture goes through alone, in the thread that brings it."""
+        """At most ``size`` pictures in a batch, fewer once so many did not fit into the device's
+        memory; ``lanes`` batches at once. Without lanes each picture goes through alone, in the
+        thread that brings it."""
         self.size = size
         self.sizes: Counter[int] = Counter()
         """How many batches of each size went through."""
@@ -118,6 +120,18 @@ class Batcher:
         except Exception as error:
             if len(batch) == 1:
                 batch[0].result.set_exception(error)
+                return
+            if isinstance(error, torch.cuda.OutOfMemoryError):
+                self.size = min(self.size, len(batch) // 2)
+                log.warning(
+                    "%d pictures were too many for the device; from now on %d at most go together",
+                    len(batch),
+                    self.size,
+                )
+                torch.cuda.empty_cache()
+                while batch:  # the size may shrink on the way
+                    part, batch = batch[: self.size], batch[self.size :]
+                    self._serve(part, number)
                 return
             log.warning("batch %d failed (%s); its pictures go one by one", number, error)
             for waiting in batch:

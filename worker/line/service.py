@@ -126,7 +126,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
             preset=settings.preset,
             presets=settings.presets,
             corrections=settings.corrections_folder,
-            frames_per_job=max(1, shape.in_flight // settings.jobs),
+            frames_per_job=shape.frames_per_job(settings.jobs),
             at_work=shape.at_work,
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),

@@ -24,6 +24,10 @@ class LineShape:
     """Frames among them that may compute at once: the others wait for the disk, or for their
     turn."""
 
+    def frames_per_job(self, jobs: int) -> int:
+        """Frames of one shoot that may be under way: one shoot alone can keep all of it busy."""
+        return max(1, self.at_work, self.in_flight // jobs)
+
 
 def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineShape:
     """What suits the device, unless the settings say otherwise."""
@@ -32,7 +36,7 @@ def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineS
     lanes = cores if device.type == "cpu" else 1
     in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
     if device.type == "cpu" and batch == 1:
-        return LineShape(batch, 0, in_flight, at_work=cores)
+        return LineShape(batch, 0, in_flight, at_work=min(cores, in_flight))
     return LineShape(batch, lanes, in_flight, at_work=in_flight)
 
 

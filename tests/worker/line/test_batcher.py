@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+import torch
 
 from worker.line.batcher import Batcher, Picture
 
@@ -115,6 +116,27 @@ def test_a_picture_that_breaks_the_network_harms_no_other_of_its_batch(batcher: 
     with pytest.raises(RuntimeError, match="thirteen"):
         futures[1].result(10)
     assert int(batcher.submit(network, picture(3), job="car").result(10).mask[0, 0]) == 3
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_that_is_remembered() -> None:
+    class Small(GatedNetwork):
+        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+            masks = super().segment(pictures)
+            if len(pictures) > 2:
+                raise torch.cuda.OutOfMemoryError("no 40 GiB are left")
+            return masks
+
+    batcher, network = Batcher(size=8), Small()
+    network.gate.clear()
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(9)]
+    network.gate.set()
+    assert [int(future.result(10).mask[0, 0]) for future in futures] == list(range(9))
+    assert batcher.size == 2
+    more = [batcher.submit(network, picture(value), job="car") for value in range(4)]
+    assert [int(future.result(10).mask[0, 0]) for future in more] == list(range(4))
+    failed = [len(batch) for batch in network.batches if len(batch) > 2]
+    assert failed in ([8, 4], [4]), "what did not fit once is not tried again"
+    batcher.close()
 
 
 def test_a_network_that_loses_a_mask_is_an_error_and_not_a_wait_for_ever(batcher: Batcher) -> None:
