@@ -61,7 +61,7 @@ def main() -> int:
         if options.picture:
             write_picture(report, options.picture)
     except (CycloramaError, CheckpointError, DeviceError, ImageError, PlotError, OSError) as error:
-        err.print(str(error), style="red", markup=False)
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     if not options.json:
         show(report)

@@ -60,13 +60,13 @@ def rendered(inbox: Path, size: tuple[int, int], count: int, *, distinct: int = 
 def given(inbox: Path, folder: Path, count: int) -> Frames:
     """``count`` frames from the photos in a folder and its sub-folders, over and over.
 
-    Raises ``FileNotFoundError`` when there are none, ``ImageError`` when the first is no photo.
+    Raises ``FileNotFoundError`` when there are none, ``ImageError`` when one of them is no photo.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
     if not found:
         raise FileNotFoundError(f"{folder} holds no photo (JPEG, PNG, TIFF, WebP)")
     found = found[:count]
-    height, width = decode(found[0]).pixels.shape[:2]
+    height, width = [decode(path).pixels.shape[:2] for path in found][0]
     pictures = [path.read_bytes() for path in found]
     return _laid_out(inbox, pictures, found[0].suffix, (width, height), count)
 

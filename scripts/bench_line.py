@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,10 +118,20 @@ class ThroughCelery:
         return seconds
 
     def close(self) -> float:
-        """Ends the workers; returns the most memory that one of them had, in MB."""
+        """Ends the workers; returns the most memory that one of them had, in MB; 0 where the system
+        does not tell."""
+        peak = max(map(_peak_mb, self._crew.pids), default=0.0)
         self._crew.stop()
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        return peak / (1e6 if sys.platform == "darwin" else 1e3)
+        return peak
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process had at a time, in MB."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
 
 
 def _empty(outbox: Path) -> None:

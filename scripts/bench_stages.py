@@ -16,9 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any
 
 import torch
+from bench_line import BenchError
+from PIL import Image
 
 from unet_core.images import decode, encode_jpeg, encode_mask
 from unet_core.refine import refine
@@ -39,6 +42,8 @@ from worker.outbox.report import SheetFrame, contact_sheet
 PRESET = "studio-grey"
 DEVICE_BATCH = 16
 NETWORK = "network"
+MOST_PIXELS = 100_000_000
+"""Of all frames that a process holds with whatever is made of them: some GB."""
 
 
 @dataclass
@@ -74,16 +79,22 @@ def measure_stages(
     """Means over repeats, frames and processes: all frames have to be made, slow ones too."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(cores), context.SimpleQueue()
-    chosen = [str(path) for path in paths[:16]]
+    with Image.open(paths[0]) as first:
+        most = max(2, min(16, MOST_PIXELS // (first.width * first.height)))
+    chosen = [str(path) for path in paths[:most]]
     processes = [
         context.Process(target=_one_core, args=(chosen, repeats, barrier, results))
         for _ in range(cores)
     ]
     for process in processes:
         process.start()
-    found: list[dict[str, list[float]]] = [results.get() for _ in processes]
+    told: list[dict[str, list[float]] | str] = [results.get() for _ in processes]
     for process in processes:
         process.join()
+    found = [each for each in told if isinstance(each, dict)]
+    if len(found) < cores:
+        reason = next(each for each in told if isinstance(each, str) and each)
+        raise BenchError(f"the stages were not measured: {reason}")
     means = {
         name: statistics.fmean(value for each in found for value in each[name]) for name in found[0]
     }
@@ -94,7 +105,17 @@ def measure_stages(
 
 
 def _one_core(paths: list[str], repeats: int, barrier: Barrier, results: Any) -> None:
-    """One process's share: milliseconds of processor time by stage."""
+    """One process's share: puts milliseconds of processor time by stage, or what went wrong."""
+    try:
+        results.put(_share(paths, repeats, barrier))
+    except BrokenBarrierError:
+        results.put("")  # another one tells why
+    except Exception as error:
+        barrier.abort()  # the others wait there
+        results.put(f"{type(error).__name__}: {error}")
+
+
+def _share(paths: list[str], repeats: int, barrier: Barrier) -> dict[str, list[float]]:
     cpu = torch.device("cpu")
     keep_memory()
     share_cores(cpu)
@@ -113,7 +134,7 @@ def _one_core(paths: list[str], repeats: int, barrier: Barrier, results: Any) ->
                         spent.setdefault(name, []).append(
                             (time.process_time() - began) * 1000 / frames
                         )
-    results.put(spent)
+    return spent
 
 
 def _stages(segmenter: Segmenter, folder: Path) -> dict[str, tuple[Callable[[Work], None], int]]:

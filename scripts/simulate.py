@@ -30,7 +30,7 @@ from simulated_day import HOURS, Day, DayOptions, DayRecord
 
 from worker.errors import CycloramaError
 from worker.intake.metrics import PATIENCE_SECONDS
-from worker.intake.watcher import MOST_IN_A_TICK
+from worker.intake.watcher import MOST_IN_A_TICK, rest_seconds
 from worker.queue.app import connect
 from worker.settings import read_settings
 
@@ -174,7 +174,9 @@ def limits_of(
     found = [
         Limit("memory of the watcher", megabytes, WATCHER_MB, "MB"),
         Limit("a tick of the watcher", look, PATIENCE_SECONDS, "s"),
-        Limit("shoots queued a second", peak, MOST_IN_A_TICK / (look + 1), "shoots/s"),
+        Limit(
+            "shoots queued a second", peak, MOST_IN_A_TICK / (look + rest_seconds(look)), "shoots/s"
+        ),
         Limit("Redis' processor", share, 1.0, "cores"),
         Limit("memory of Redis", record.redis_bytes / 1e6, REDIS_MB, "MB"),
         Limit(

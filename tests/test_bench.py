@@ -118,3 +118,25 @@ def test_wrong_usage_is_exit_code_2_and_names_what_is_wrong(tmp_path: Path) -> N
         done = bench(tmp_path, *arguments)
         assert done.returncode == 2, done.stderr
         assert arguments[1] in done.stderr or arguments[0] in done.stderr
+
+
+def test_a_photo_that_cannot_be_read_ends_it_with_its_name(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", 3)
+    (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:300])
+    done = bench(tmp_path, "--photos", "photos", "--frames", "3", "--repeats", "1")
+    assert done.returncode == 2, done.stderr
+    assert "'1.jpg' ends before the picture does" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(100)
+def test_a_stage_that_fails_in_one_process_ends_all(tmp_path: Path) -> None:
+    import torch
+    from bench_line import BenchError
+    from bench_stages import measure_stages
+
+    folder = photos(tmp_path / "photos", 2)
+    (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:300])
+    paths = [folder / "0.jpg", folder / "1.jpg"]
+    with pytest.raises(BenchError, match="'1.jpg' ends before"):
+        measure_stages(paths, torch.device("cpu"), cores=2, repeats=1)

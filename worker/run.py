@@ -248,6 +248,11 @@ class Crew:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._processes = [self._spawn(place) for place in range(self._count)]
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes."""
+        return [process.pid for process in self._processes]
+
     def tend(self) -> list[int]:
         """Replaces what died, and returns the process ids of the dead. Raises
         :class:`WorkerRefused` when a worker refuses its settings."""
