@@ -66,7 +66,8 @@ def given(inbox: Path, folder: Path, count: int) -> Frames:
     if not found:
         raise FileNotFoundError(f"{folder} holds no photo (JPEG, PNG, TIFF, WebP)")
     found = found[:count]
-    height, width = [decode(path).pixels.shape[:2] for path in found][0]
+    shapes = [decode(path).pixels.shape for path in found]
+    height, width = shapes[0][:2]
     pictures = [path.read_bytes() for path in found]
     return _laid_out(inbox, pictures, found[0].suffix, (width, height), count)
 
