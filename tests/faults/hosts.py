@@ -5,8 +5,8 @@ shared. It is printed how many frames a second 1, 2, 3 … hosts make, what each
 in batches of how many pictures, and what came of a host that was cut off in mid-work.
 
 Hosts of one machine share its cores: each gets a part of a core (`--cores`), so that more hosts
-can be faster at all, and that part is their bound; the network is tiny, so that the line around it
-is what is measured.
+can be faster at all, and it is told how much of that part they used; the network is tiny, so that
+the line around it is what is measured.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def measure(fleet: Fleet, shoots: int, cores: float) -> dict[str, Any]:
         "frames": frames,
         "frames_per_second": round(frames / seconds, 1),
         "cores": by_host,
-        "share_of_bound": round(fmean(used) / cores, 3) if cores else None,
+        "share_of_cores": round(fmean(used) / cores, 3) if cores else None,
         "batches": dict(fleet.batches(settled=True) - batches),
         "redis_commands_per_frame": round(commands / frames, 1),
         "kilobytes_per_frame_on_the_wire": round(wire / frames / 1e3, 2),
@@ -132,7 +132,7 @@ def wrong(fleet: Fleet) -> list[str]:
 
 def limit(measured: dict[str, Any], cores: float) -> str:
     """What kept a measurement from being faster, as far as it tells."""
-    if cores and measured["share_of_bound"] >= USED_UP:
+    if cores and measured["share_of_cores"] >= USED_UP:
         return f"the {cores} of a core that each host has"
     return "none of the hosts' shares of a core: they were not used up"
 
@@ -164,7 +164,7 @@ def study(fleet: Fleet, options: argparse.Namespace, console: Console) -> dict[s
 def show(record: dict[str, Any], console: Console) -> None:
     """Prints the record for a person."""
     table = Table(box=None)
-    for title in ("hosts", "frames/s", "of bound", "batches", "Redis", "watcher", "asked/frame"):
+    for title in ("hosts", "frames/s", "of cores", "batches", "Redis", "watcher", "asked/frame"):
         table.add_column(title)
     table.add_column("kB/frame")
     for row in record["throughput"]:
@@ -172,7 +172,7 @@ def show(record: dict[str, Any], console: Console) -> None:
         table.add_row(
             str(row["hosts"]),
             str(row["frames_per_second"]),
-            str(row["share_of_bound"]),
+            str(row["share_of_cores"]),
             ", ".join(f"{count} of {size}" for size, count in sorted(row["batches"].items())),
             str(cores["redis"]),
             str(cores["watcher"]),

@@ -46,6 +46,6 @@ def test_a_host_that_is_cut_off_in_mid_work_costs_no_frame_and_works_again(fleet
 
 
 def test_a_share_of_a_core_that_is_used_up_is_the_limit() -> None:
-    assert limit({"share_of_bound": 0.98}, 0.4) == "the 0.4 of a core that each host has"
-    assert "not used up" in limit({"share_of_bound": 0.7}, 0.4)
-    assert "not used up" in limit({"share_of_bound": None}, 0)
+    assert limit({"share_of_cores": 0.98}, 0.4) == "the 0.4 of a core that each host has"
+    assert "not used up" in limit({"share_of_cores": 0.7}, 0.4)
+    assert "not used up" in limit({"share_of_cores": None}, 0)
