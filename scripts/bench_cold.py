@@ -13,8 +13,8 @@ from pathlib import Path
 from bench_frames import Frames
 from bench_line import BenchError
 
+from worker.crew import environment
 from worker.queue.broker import EmbeddedRedis
-from worker.run import environment
 from worker.settings import Settings
 
 PATIENCE_SECONDS = 180.0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench_frames import Frames
 
+from worker.crew import Crew
 from worker.errors import CycloramaError
 from worker.line.memory import keep_memory
 from worker.line.service import make_line
@@ -21,7 +22,6 @@ from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.messages import JobMessage
 from worker.queue.roster import workers
-from worker.run import Crew
 from worker.settings import Settings
 
 START_SECONDS = 120.0

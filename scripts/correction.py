@@ -31,6 +31,7 @@ from bench_line import BenchError
 from rich.console import Console
 
 from unet_core.images import read_mask
+from worker.crew import environment
 from worker.errors import CycloramaError
 from worker.finish import presets
 from worker.outbox.manifest import FrameRow, read_manifest
@@ -38,7 +39,6 @@ from worker.outbox.publish import SHEET
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases
-from worker.run import environment
 from worker.settings import Settings, read_settings
 from worker.shoots import PRESET
 

@@ -27,13 +27,14 @@ from rich.progress import Progress
 from unet_core.checkpoint import Card
 from unet_core.model import UNet
 from unet_core.store import ModelStore
+from worker.crew import Crew
 from worker.errors import CycloramaError
 from worker.intake.scan import look
 from worker.outbox.manifest import MANIFEST
 from worker.queue.app import JobQueue, connect
 from worker.queue.messages import JobMessage
 from worker.queue.roster import workers
-from worker.run import Crew, make_watcher
+from worker.run import make_watcher
 from worker.settings import Settings, read_settings
 from worker.shoots import group
 

@@ -15,13 +15,14 @@ from bench_line import BenchError
 from endure import TURN, small_studio
 from redis import Redis
 
+from worker.crew import Crew
 from worker.intake.watcher import Watcher
 from worker.outbox.manifest import MANIFEST
 from worker.queue.app import JobQueue
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
 from worker.queue.roster import WorkerBeat, beat, workers
-from worker.run import Crew, make_watcher
+from worker.run import make_watcher
 from worker.settings import Settings
 from worker.shoots import Frame, Shoot, Source
 

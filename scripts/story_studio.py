@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from unet_core.data import Pair
 from unet_core.images import encode_mask, read_mask
 from worker.corrections_cli import list_corrections
+from worker.crew import environment
 from worker.errors import CycloramaError
 from worker.outbox.manifest import Manifest, read_manifest
 from worker.queue.app import connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.roster import workers
-from worker.run import environment
 from worker.settings import Settings
 
 PATIENCE_SECONDS, LATE_SECONDS = 600.0, 60.0

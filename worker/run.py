@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +21,7 @@ from worker.booth.history import BoothHistory
 from worker.corrections.drops import prepare_folder
 from worker.courier.rounds import bring, deliver
 from worker.courier.word import buckets, expect, heard
-from worker.errors import CycloramaError
+from worker.crew import Crew, WorkerRefused
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import NightMetrics, WatcherMetrics
@@ -35,7 +32,6 @@ from worker.outbox.places import Places
 from worker.progress import ProgressView, Reporter
 from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis, only_one
-from worker.queue.health import REPLACE_ME, ending, was_ready
 from worker.queue.leases import Leases
 from worker.queue.roster import leave, worker_name
 from worker.settings import Settings
@@ -43,10 +39,6 @@ from worker.webhook.herald import telling
 from worker.webhook.metrics import HeraldMetrics
 
 log = logging.getLogger(__name__)
-
-STOP_SECONDS = 60.0
-MAX_EARLY_DEATHS = 8
-WRONG_CONFIGURATION = 2
 
 
 def make_watcher(
@@ -221,110 +213,6 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-class Crew:
-    """The worker processes; one that dies is replaced, unless it cannot start at all."""
-
-    def __init__(
-        self, broker_url: str, settings: Settings, *, count: int, command: str = "worker"
-    ) -> None:
-        self._state, self._command = settings.state, command
-        self._log = settings.state / f"{command}.log"
-        self._environment = os.environ | environment(settings, broker_url)
-        self._count = count
-        self._port = settings.metrics_port
-        """Of the watcher; the workers have the ones after it."""
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._rest_until = 0.0
-        self._deaths = 0
-        """Deaths in a row of workers that were never ready to work."""
-
-    def start(self) -> None:
-        """Starts the workers, if they do not run yet; their log lies in the state
-        folder."""
-        if self._processes:
-            return
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._processes = [self._spawn(place) for place in range(self._count)]
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the processes."""
-        return [process.pid for process in self._processes]
-
-    def tend(self) -> list[int]:
-        """Replaces what died, and returns the process ids of the dead. Raises
-        :class:`WorkerRefused` when a worker refuses its settings."""
-        dead = []
-        for place, process in enumerate(self._processes):
-            code = process.poll()
-            if code is None or time.monotonic() < self._rest_until:
-                continue
-            if code == WRONG_CONFIGURATION:
-                raise WorkerRefused(self._last_words())
-            self._bury(process, code)
-            dead.append(process.pid)
-            self._processes[place] = self._spawn(place)
-        return dead
-
-    def _bury(self, process: subprocess.Popen[bytes], code: int) -> None:
-        """Notes a death; raises :class:`WorkerRefused` when workers never get so far as to work.
-        What dies at work is another matter: the photo that did it is found and set aside."""
-        if was_ready(self._state, process.pid):
-            self._deaths = 0
-        else:
-            self._deaths += 1
-        if self._deaths > MAX_EARLY_DEATHS:
-            raise WorkerRefused(f"workers die again and again: {self._last_words()}")
-        self._rest_until = time.monotonic() + min(30.0, 2.0 ** max(0, self._deaths - 1) - 1)
-        what = "has to be replaced" if code == REPLACE_ME else f"died ({ending(code)})"
-        log.error("worker %d %s, another starts; see %s", process.pid, what, self._log)
-
-    def stop(self) -> None:
-        """Lets the workers finish what is in flight, and ends those that take too long."""
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in self._processes:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def _spawn(self, place: int) -> subprocess.Popen[bytes]:
-        port = {"CYCLORAMA_METRICS_PORT": str(self._port + 1 + place)} if self._port else {}
-        with self._log.open("ab") as handle:
-            return subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", self._command, "--until-stdin-closes"],
-                env=self._environment | port,
-                stdin=subprocess.PIPE,  # closes when we die, even by kill -9
-                stdout=handle,
-                stderr=handle,
-                start_new_session=True,  # Ctrl-C is for us: we tell the workers
-            )
-
-    def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (errors or lines or [f"see {self._log}"])[-1]
-
-
-class WorkerRefused(CycloramaError):
-    """A worker ended with exit code 2: it cannot work with these settings."""
-
-
-def environment(settings: Settings, broker_url: str) -> dict[str, str]:
-    """The settings as variables for another process."""
-    values = settings.model_dump(mode="json", exclude={"webhook_secret"})
-    values |= {"broker_url": broker_url}
-    return {
-        f"CYCLORAMA_{name.upper()}": str(value)
-        for name, value in values.items()
-        if value is not None
-    }
 
 
 def watch_only(settings: Settings) -> None:

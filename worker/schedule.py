@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from worker.crew import environment
 from worker.errors import FolderError, SettingsError
 from worker.queue.nights import last_due, parse_cron, serve_nights
 from worker.queue.roster import worker_name
-from worker.run import environment
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -31,12 +31,12 @@ from unet_core.metrics import dice
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from worker.corrections.shelf import FOLDER
+from worker.crew import environment
 from worker.errors import FolderError, ModelError
 from worker.line.model_slot import ModelSlot
 from worker.material import NightOptions
 from worker.outbox.manifest import MANIFEST
 from worker.retrain import Courtesy, retrain
-from worker.run import environment
 from worker.settings import Settings
 
 CPU = torch.device("cpu")

@@ -133,7 +133,7 @@ def test_folder_and_bucket_can_be_named_each_for_itself() -> None:
 def test_what_another_process_is_started_with_means_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from worker.run import environment
+    from worker.crew import environment
 
     settings = read_settings(inbox="s3://shop/in", outbox="s3://shop/out", broker_url="redis://r")
     for name, value in environment(settings, "redis://r").items():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from worker import run
-from worker.run import Crew, WorkerRefused
+from worker import crew as crew_module
+from worker.crew import Crew, WorkerRefused, own_gpu
 from worker.settings import Settings
 
 
@@ -30,7 +30,7 @@ class ShortLived(Crew):
 
 @pytest.fixture
 def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShortLived:
-    monkeypatch.setattr(run, "MAX_EARLY_DEATHS", 2)
+    monkeypatch.setattr(crew_module, "MAX_EARLY_DEATHS", 2)
     return ShortLived("redis://nowhere", Settings(state=tmp_path), count=1)
 
 
@@ -56,3 +56,39 @@ def test_workers_that_die_again_and_again_end_the_program_with_their_last_error(
 ) -> None:
     crew.start()
     assert str(tend_until_refused(crew)) == "workers die again and again: no such device"
+
+
+@pytest.mark.parametrize(
+    ("device", "chosen", "gpus"),
+    [
+        ("auto", None, ["0", "1", "0"]),
+        ("cuda", "2,5", ["2", "5", "2"]),
+        ("cuda", "3", [None] * 3),
+        ("cuda", "", [None] * 3),
+        ("cuda:1", None, [None] * 3),
+        ("cpu", None, [None] * 3),
+    ],
+)
+def test_workers_share_several_gpus_among_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    chosen: str | None,
+    gpus: list[str | None],
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    given = [own_gpu(device, place, devices=tmp_path) for place in range(3)]
+    assert [each.get("CUDA_VISIBLE_DEVICES") for each in given] == gpus
+
+
+def test_on_a_machine_with_one_gpu_or_none_nothing_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert own_gpu("auto", 1, devices=tmp_path) == {}
+    (tmp_path / "nvidia0").touch()
+    assert own_gpu("auto", 1, devices=tmp_path) == {}
