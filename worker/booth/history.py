@@ -90,13 +90,14 @@ class BoothHistory:
         return self._judged.health
 
     def tell(self) -> BoothHealth:
-        """Looks, and leaves what is found in the outbox, so that others need not find it; where
-        that cannot be written, they do.
+        """Looks, and leaves what is found among enough shoots in the outbox, so that others need
+        not find it; where that cannot be written, they do.
 
         Raises :class:`FolderError` when the outbox cannot be read.
         """
         health = self.look()
-        if self._judged and _read(Told, self._told) != self._judged:
+        if health.shoots >= NEEDED and _read(Told, self._told) != self._judged:
+            assert self._judged is not None
             with contextlib.suppress(OSError):
                 write_file(self._told, self._judged.model_dump_json(indent=1).encode())
         return health
