@@ -26,7 +26,7 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 from scale_costs import LookCosts, RedisCosts, look_costs, redis_costs
-from simulated_day import HOURS, Day, DayOptions, DayRecord
+from simulated_day import HOURS, RESCAN_SECONDS, Day, DayOptions, DayRecord
 
 from worker.errors import CycloramaError
 from worker.intake.metrics import PATIENCE_SECONDS
@@ -171,11 +171,15 @@ def limits_of(
     clients: dict[str, Any] = redis.config_get("maxclients")  # type: ignore[assignment]
     megabytes = looks.megabytes / looks.shoots * in_inbox
     look = options.look_seconds
+    between = look + rest_seconds(look, RESCAN_SECONDS)
     found = [
         Limit("memory of the watcher", megabytes, WATCHER_MB, "MB"),
         Limit("a tick of the watcher", look, PATIENCE_SECONDS, "s"),
         Limit(
-            "shoots queued a second", peak, MOST_IN_A_TICK / (look + rest_seconds(look)), "shoots/s"
+            "shoots queued a second",
+            peak,
+            MOST_IN_A_TICK / (look + rest_seconds(look, RESCAN_SECONDS)),
+            "shoots/s",
         ),
         Limit("Redis' processor", share, 1.0, "cores"),
         Limit("memory of Redis", record.redis_bytes / 1e6, REDIS_MB, "MB"),

@@ -33,6 +33,8 @@ from worker.shoots import Shoot
 
 EPOCH = 1_700_000_000.0
 DAY_SECONDS = 86_400.0
+RESCAN_SECONDS = 5.0
+"""The setting's default."""
 HOURS = (0, 0, 0, 0, 0, 0, 0, 2, 6, 9, 10, 10, 7, 9, 10, 10, 9, 7, 6, 4, 1, 0, 0, 0)
 """Parts of the day's shoots that arrive in each hour."""
 RESTART_SECONDS = 30.0
@@ -176,7 +178,7 @@ class Day:
         if record.ticks % 50 == 0:
             record.redis_bytes = max(record.redis_bytes, _memory(self._redis))
         look_seconds = self._options.look_seconds
-        next_one = now + look_seconds + rest_seconds(look_seconds)
+        next_one = now + look_seconds + rest_seconds(look_seconds, RESCAN_SECONDS)
         if not view.open and self._events:
             next_one = max(next_one, self._events[0][0])  # until then there is nothing to see
         self._at(next_one, self._tick)

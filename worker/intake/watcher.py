@@ -189,7 +189,7 @@ def watch(
             pause, began = rescan_seconds, time.monotonic()
             try:
                 if tick().open:
-                    pause = min(rest_seconds(time.monotonic() - began), rescan_seconds)
+                    pause = rest_seconds(time.monotonic() - began, rescan_seconds)
             except (CycloramaError, RedisError, OSError) as error:
                 log.error("%s", error)
             _wait(wake.woken, stop, pause)
@@ -199,10 +199,10 @@ def watch(
             observer.join()
 
 
-def rest_seconds(tick_seconds: float) -> float:
-    """Between two ticks while shoots are not done: a look at thousands of them takes seconds of a
-    processor that workers need."""
-    return min(max(1.0, 4 * tick_seconds), 10.0)
+def rest_seconds(tick_seconds: float, rescan_seconds: float) -> float:
+    """Between two ticks while shoots are not done: a second, or longer after a long look, because
+    thousands of shoots take seconds of a processor that workers need."""
+    return max(min(1.0, rescan_seconds), min(4 * tick_seconds, 10.0))
 
 
 class _Wake(FileSystemEventHandler):

@@ -12,7 +12,7 @@ from watchdog.observers import Observer
 from tests.parts import drop_photos
 from tests.worker.intake.desk import Desk
 from worker.intake.inbox import View
-from worker.intake.watcher import watch
+from worker.intake.watcher import rest_seconds, watch
 from worker.outbox.places import Places
 
 
@@ -117,3 +117,10 @@ def test_looking_at_a_photo_does_not_wake_the_watcher(tmp_path: Path) -> None:
         assert until(lambda: len(ticks) == 1)
         time.sleep(0.6)
         assert len(ticks) == 1
+
+
+def test_after_a_long_look_the_watcher_rests_for_longer() -> None:
+    assert rest_seconds(0.01, 5.0) == 1.0
+    assert rest_seconds(0.01, 0.2) == 0.2
+    assert rest_seconds(2.0, 5.0) == 8.0
+    assert rest_seconds(60.0, 5.0) == 10.0
