@@ -171,7 +171,7 @@ def limits_of(
     clients: dict[str, Any] = redis.config_get("maxclients")  # type: ignore[assignment]
     megabytes = looks.megabytes / looks.shoots * in_inbox
     look = options.look_seconds
-    between = look + rest_seconds(look, RESCAN_SECONDS)
+    look + rest_seconds(look, RESCAN_SECONDS)
     found = [
         Limit("memory of the watcher", megabytes, WATCHER_MB, "MB"),
         Limit("a tick of the watcher", look, PATIENCE_SECONDS, "s"),
