@@ -171,16 +171,11 @@ def limits_of(
     clients: dict[str, Any] = redis.config_get("maxclients")  # type: ignore[assignment]
     megabytes = looks.megabytes / looks.shoots * in_inbox
     look = options.look_seconds
-    look + rest_seconds(look, RESCAN_SECONDS)
+    between = look + rest_seconds(look, RESCAN_SECONDS)
     found = [
         Limit("memory of the watcher", megabytes, WATCHER_MB, "MB"),
         Limit("a tick of the watcher", look, PATIENCE_SECONDS, "s"),
-        Limit(
-            "shoots queued a second",
-            peak,
-            MOST_IN_A_TICK / (look + rest_seconds(look, RESCAN_SECONDS)),
-            "shoots/s",
-        ),
+        Limit("shoots queued a second", peak, MOST_IN_A_TICK / between, "shoots/s"),
         Limit("Redis' processor", share, 1.0, "cores"),
         Limit("memory of Redis", record.redis_bytes / 1e6, REDIS_MB, "MB"),
         Limit(
