@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="about five minutes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
+        "--runtime", choices=["torch", "openvino"], default="torch", help="what runs the network"
+    )
+    parser.add_argument(
         "--workers", type=int, nargs="*", default=[], metavar="N", help="so many processes, too"
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="stages and lines as a PNG")
@@ -90,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
-    device = choose_device(options.device)
+    device = choose_device(options.device, options.runtime)
     count, repeats = options.frames, options.repeats
     if options.quick:
         count, repeats = min(count, 48), min(repeats, 2)
@@ -105,13 +108,13 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
                 rendered(root / f"inbox-{width}", (width, height), frames)
                 for (width, height), frames in zip(SIZES, (count, large), strict=True)
             ]
-        network = _network(sets[0], device, repeats=max(3, repeats), width=options.tutorial_width)
+        network = _network(sets[0], device, max(3, repeats), options)
         found = [_size(frames, root, device, repeats, options) for frames in sets]
         scaling = _scaling(sets[0], root, options)
         cold = cold_start(sets[0], _settings(sets[0], root, "cold", options))
     first = found[0]
     return {
-        **machine(device),
+        **machine(device, options.runtime),
         **{name: first[name] for name in ("frames_per_second", "peak_rss_mb")},
         **{name: first[name] for name in first if "_over_" in name},
         "network": network,
@@ -121,16 +124,18 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _network(frames: Frames, device: torch.device, *, repeats: int, width: int) -> dict[str, Any]:
+def _network(
+    frames: Frames, device: torch.device, repeats: int, options: argparse.Namespace
+) -> dict[str, Any]:
     """A photo to its full-size mask beside the tutorial's network on the same photo squashed."""
     photo = decode(frames.paths[0]).srgb()
-    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), device)
+    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), device, options.runtime)
 
     def ours() -> object:
         (mask,) = segmenter.segment([segmenter.prepare(photo)])
         return refine(mask, photo)
 
-    runs = {"ours": ours, "tutorial": tutorial(photo, device, width=width)}
+    runs = {"ours": ours, "tutorial": tutorial(photo, device, width=options.tutorial_width)}
     times = in_turns({name: _timed(run) for name, run in runs.items()}, repeats)
     figures = {name: spread([1000 * second for second in times[name]]) for name in runs}
     ratio = figures["tutorial"]["median"] / figures["ours"]["median"]
@@ -147,7 +152,9 @@ def _size(
     """Stages, bound, line, Celery and the others on one set of frames."""
     width, height = frames.size
     err.print(f"{len(frames.paths)} frames of {width}×{height}: stages …")
-    stages = measure_stages(frames.paths, device, cores=usable_cores(), repeats=repeats)
+    stages = measure_stages(
+        frames.paths, device, options.runtime, cores=usable_cores(), repeats=repeats
+    )
     settings = _settings(frames, root, "state", options)
     few = frames.paths[:NAIVE_FRAMES]
     with ExitStack() as stack:
@@ -222,6 +229,7 @@ def _settings(frames: Frames, root: Path, state: str, options: argparse.Namespac
         state=root / state,
         preset=PRESET,
         device=options.device,
+        runtime=options.runtime,
         models=root / "models",
         corrections=root / "corrections",
     )
@@ -268,16 +276,17 @@ def spread(values: list[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine(device: torch.device, runtime: str) -> dict[str, Any]:
     """Where and with what this runs."""
     cuda = device.type == "cuda"
     return {
         "machine": torch.cuda.get_device_name(device) if cuda else processor(),
         "device": str(device),
+        "runtime": f"{runtime} {installed(runtime)}",
+        "torch": torch.__version__,
         "dtype": str(inference_dtype(device)).removeprefix("torch."),
         "cores": usable_cores(),
         "cyclorama": installed("cyclorama"),
-        "torch": torch.__version__,
         "python": platform.python_version(),
     }
 

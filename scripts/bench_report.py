@@ -58,7 +58,7 @@ def show(report: dict[str, Any]) -> None:
     )
     out.print(
         f"{report['machine']}, {report['device']}, {report['cores']} cores, "
-        f"torch {report['torch']}, Python {report['python']}",
+        f"network by {report['runtime']}, torch {report['torch']}, Python {report['python']}",
         highlight=False,
     )
 

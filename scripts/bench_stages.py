@@ -25,7 +25,7 @@ from PIL import Image
 
 from unet_core.images import decode, encode_jpeg, encode_mask
 from unet_core.refine import refine
-from unet_core.segment import Segmenter, choose_device
+from unet_core.segment import Runtime, Segmenter, choose_device
 from unet_core.store import SHIPPED, ModelStore
 from worker.booth.view import booth_view
 from worker.finish.composite import compose
@@ -74,7 +74,7 @@ class Stages:
 
 
 def measure_stages(
-    paths: Sequence[Path], device: torch.device, *, cores: int, repeats: int
+    paths: Sequence[Path], device: torch.device, runtime: Runtime, *, cores: int, repeats: int
 ) -> Stages:
     """Means over repeats, frames and processes: all frames have to be made, slow ones too."""
     context = multiprocessing.get_context("spawn")
@@ -83,7 +83,7 @@ def measure_stages(
         most = max(2, min(16, MOST_PIXELS // (first.width * first.height)))
     chosen = [str(path) for path in paths[:most]]
     processes = [
-        context.Process(target=_one_core, args=(chosen, repeats, barrier, results))
+        context.Process(target=_one_core, args=(chosen, runtime, repeats, barrier, results))
         for _ in range(cores)
     ]
     for process in processes:
@@ -104,10 +104,12 @@ def measure_stages(
     return Stages(rounded, cores, device.type != "cpu")
 
 
-def _one_core(paths: list[str], repeats: int, barrier: Barrier, results: Any) -> None:
+def _one_core(
+    paths: list[str], runtime: Runtime, repeats: int, barrier: Barrier, results: Any
+) -> None:
     """One process's share: puts milliseconds of processor time by stage, or what went wrong."""
     try:
-        results.put(_share(paths, repeats, barrier))
+        results.put(_share(paths, runtime, repeats, barrier))
     except BrokenBarrierError:
         results.put("")  # another one tells why
     except Exception as error:
@@ -115,11 +117,13 @@ def _one_core(paths: list[str], repeats: int, barrier: Barrier, results: Any) ->
         results.put(f"{type(error).__name__}: {error}")
 
 
-def _share(paths: list[str], repeats: int, barrier: Barrier) -> dict[str, list[float]]:
+def _share(
+    paths: list[str], runtime: Runtime, repeats: int, barrier: Barrier
+) -> dict[str, list[float]]:
     cpu = torch.device("cpu")
     keep_memory()
     share_cores(cpu)
-    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), cpu)
+    segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), cpu, runtime)
     spent: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as folder:
         stages = _stages(segmenter, Path(folder))

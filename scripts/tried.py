@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/tried.py [--photo FILE] [--repeats N] [--json]
 
-All of a group take turns, after a round that does not count. What is not installed (openvino,
-onnxruntime) is left out and named.
+All of a group take turns, after a round that does not count. What is not installed (openvino, nncf,
+onnxruntime) is left out and named. Integers are calibrated on the photos beside FILE.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from tried_networks import differences, network_forms, one_thread
 
-from unet_core.checkpoint import load_checkpoint
 from unet_core.cores import usable_cores
-from unet_core.export import export_onnx
-from unet_core.fusion import fuse_activations, fuse_batch_norm
 from unet_core.images import decode
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
@@ -68,16 +64,18 @@ def main() -> int:
         if options.in_memory:
             print(_frame_seconds(path, kept=options.in_memory == "kept"))
             return 0
+        forms = network_forms(path, root, err)
         groups = {
-            "network, one thread, ms of processor": _networks(path, root),
+            "network, one thread, ms of processor": {n: one_thread(f) for n, f in forms.items()},
             "network, all cores, ms a picture": _threads(path),
             "refine and composite on all cores, ms a frame": _memories(path),
             "codecs, ms of processor": _codecs(path),
         }
         report = {"machine": processor(), "cores": usable_cores(), "torch": torch.__version__}
         tables = {name: _medians(ways, options.repeats) for name, ways in groups.items()}
+        apart = differences(forms)
     if options.json:
-        print(json.dumps(report | {"milliseconds": tables}))
+        print(json.dumps(report | {"milliseconds": tables, "apart": apart}))
         return 0
     out = Console()
     for name, figures in tables.items():
@@ -85,6 +83,10 @@ def main() -> int:
         for way, value in figures.items():
             table.add_row(way, f"{value:.1f}")
         out.print(table)
+    table = Table("the network's mask beside float32's", "levels at most", "pixels in a million")
+    for form, by in apart.items():
+        table.add_row(form, f"{by['levels']:.0f}", f"{by['pixels_in_a_million']:.0f}")
+    out.print(table)
     out.print(", ".join(f"{name} {value}" for name, value in report.items()), highlight=False)
     return 0
 
@@ -92,78 +94,6 @@ def main() -> int:
 def _medians(ways: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
     times = in_turns(ways, repeats)
     return {name: round(1000 * statistics.median(found), 2) for name, found in times.items()}
-
-
-def _networks(path: Path, root: Path) -> Ways:
-    """The network in every form, each with one thread: processor time of one picture."""
-    torch.set_num_threads(1)
-    network, card = load_checkpoint(ModelStore(SHIPPED).champion().folder)
-    picture = Segmenter(network, card, CPU).prepare(decode(path).srgb())
-    square = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    ways: Ways = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        apart = fuse_batch_norm(network).to(memory_format=torch.channels_last)
-        joined = fuse_activations(fuse_batch_norm(network), dtype)
-        for how, form in {"": apart, ", activations joined": joined}.items():
-            name = f"PyTorch {str(dtype).removeprefix('torch.')}{how}"
-            ways[name] = _one_thread(_through(form, square, dtype))
-    onnx = root / "network.onnx"
-    try:
-        export_onnx(network, card, onnx)
-        ways |= _onnx_runtime(onnx, square.numpy()) | _openvino(onnx, square.numpy())
-    except Exception as error:
-        err.print(f"left out: {error}", markup=False)
-    return ways
-
-
-def _through(network: nn.Module, x: torch.Tensor, dtype: torch.dtype) -> Callable[[], object]:
-    x = x.to(dtype).contiguous(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def run() -> object:
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            return torch.sigmoid(network(x))
-
-    return run
-
-
-def _onnx_runtime(path: Path, x: NDArray[np.float32]) -> Ways:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return {"ONNX Runtime float32": _one_thread(lambda: session.run(None, {"picture": x}))}
-
-
-def _openvino(path: Path, x: NDArray[np.float32]) -> Ways:
-    try:
-        import openvino
-    except ImportError as error:
-        err.print(f"left out: {error}", markup=False)
-        return {}
-    ways: Ways = {}
-    for name, hint in {"float32": "f32", "bfloat16": "bf16"}.items():
-        model = openvino.Core().read_model(path)
-        model.reshape({0: list(x.shape)})
-        settings = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": hint,
-        }
-        request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-        ways[f"OpenVINO {name}"] = _one_thread(partial(request.infer, {0: x}))
-    return ways
-
-
-def _one_thread(run: Callable[[], object]) -> Callable[[], float]:
-    def seconds() -> float:
-        torch.set_num_threads(1)
-        began = time.process_time()
-        run()
-        return time.process_time() - began
-
-    return seconds
 
 
 def _threads(path: Path) -> Ways:
@@ -246,7 +176,7 @@ def _codecs(path: Path) -> Ways:
         "mask out: Pillow, level 1": lambda: pillow(grey, "PNG", compress_level=1),
         "mask out: OpenCV": lambda: cv2.imencode(".png", grey),
     }
-    return {name: _one_thread(run) for name, run in runs.items()}
+    return {name: one_thread(run) for name, run in runs.items()}
 
 
 if __name__ == "__main__":

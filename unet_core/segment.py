@@ -5,7 +5,9 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,18 +21,36 @@ from unet_core.model import UNet
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
+Runtime = Literal["torch", "openvino"]
+"""What runs the network."""
+Masks = Callable[[Picture], Picture]
+"""(N, h, w, 3) uint8 sRGB → (N, h, w) uint8, 255 = subject; from several threads at once."""
 MOST_ENLARGED = 4.0
 
 
 class DeviceError(Exception):
-    """A device that was asked for is not there; the message says which and what to do."""
+    """A device or runtime that was asked for is not there; the message says which and what to
+    do."""
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU; any other name is taken as it is.
+def choose_device(name: str = "auto", runtime: Runtime = "torch") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU, and for OpenVINO the CPU at once; any
+    other name is taken as it is.
 
-    Raises :class:`DeviceError` when the named device cannot be used here.
+    Raises :class:`DeviceError` when the named device cannot be used here, or not by ``runtime``.
     """
+    if runtime == "openvino":
+        if name not in ("auto", "cpu"):
+            raise DeviceError(
+                f"OpenVINO runs the network on the CPU, not on {name!r}; take the device cpu or "
+                "auto with it, or the runtime torch"
+            )
+        if importlib.util.find_spec("openvino") is None:
+            raise DeviceError(
+                "the runtime openvino is not installed; install the extra: "
+                'pip install "cyclorama[openvino]", or take the runtime torch'
+            )
+        return torch.device("cpu")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -50,16 +70,16 @@ def choose_device(name: str = "auto") -> torch.device:
 class Segmenter:
     """A network ready to cut out: pictures in, masks out, many at a time."""
 
-    def __init__(self, network: UNet, card: Card, device: torch.device) -> None:
-        self.card, self.device = card, device
-        self._dtype = inference_dtype(device)
-        fused = fuse_batch_norm(network)
-        if device.type == "cpu":
-            fused = fuse_activations(fused, self._dtype)
-        self._network = fused.to(device).to(memory_format=torch.channels_last)
+    def __init__(
+        self, network: UNet, card: Card, device: torch.device, runtime: Runtime = "torch"
+    ) -> None:
+        """``network`` stays as it is. Raises ``ImportError`` where ``runtime`` is not installed;
+        :func:`choose_device` says so before."""
+        self.card, self.device, self.runtime = card, device, runtime
+        self._masks = _by_openvino(network) if runtime == "openvino" else _ByTorch(network, device)
 
     @classmethod
-    def load(cls, version: Version, device: torch.device) -> Segmenter:
+    def load(cls, version: Version, device: torch.device, runtime: Runtime = "torch") -> Segmenter:
         """The segmenter of a stored checkpoint; raises :class:`CheckpointError` if unfit."""
         network, card = load_checkpoint(version.folder)
         config = network.config
@@ -67,7 +87,12 @@ class Segmenter:
             raise CheckpointError(
                 f"{version.folder}: the line needs a network from RGB to one mask of the same size"
             )
-        return cls(network, card, device)
+        return cls(network, card, device, runtime)
+
+    @property
+    def place(self) -> str:
+        """Where the network runs, for people: ``cuda:0``, ``cpu``, ``cpu by openvino``."""
+        return str(self.device) if self.runtime == "torch" else f"{self.device} by {self.runtime}"
 
     def prepare(self, pixels: Picture) -> Picture:
         """(H, W, 3) uint8 sRGB, any size → the same picture with its long side ``long_side_px`` of
@@ -84,15 +109,35 @@ class Segmenter:
         how = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
-    @torch.inference_mode()
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
         """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
-        batch = torch.from_numpy(np.stack(pictures)).to(self.device)  # (N, h, w, 3)
+        return list(self._masks(np.stack(pictures)))
+
+
+class _ByTorch:
+    """The network in PyTorch, in the type that suits the device."""
+
+    def __init__(self, network: UNet, device: torch.device) -> None:
+        self._device, self._dtype = device, inference_dtype(device)
+        fused = fuse_batch_norm(network)
+        if device.type == "cpu":
+            fused = fuse_activations(fused, self._dtype)
+        self._network = fused.to(device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Picture) -> Picture:
+        batch = torch.from_numpy(pictures).to(self._device)  # (N, h, w, 3)
         x = batch.permute(0, 3, 1, 2).to(self._dtype).div_(255)  # channels last in memory
-        with torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
+        with torch.autocast(self._device.type, self._dtype, self._dtype != torch.float32):
             logits = self._network(x)  # (N, 1, h, w)
         masks: Tensor = torch.sigmoid(logits.float()).mul_(255).round_().to(torch.uint8)
-        return list(masks[:, 0].cpu().numpy())
+        return np.asarray(masks[:, 0].cpu().numpy(), np.uint8)
+
+
+def _by_openvino(network: UNet) -> Masks:
+    from unet_core.openvino_network import OpenVinoNetwork  # an extra, and slow to import
+
+    return OpenVinoNetwork(network, inference_dtype(torch.device("cpu")))
 
 
 def inference_dtype(device: torch.device) -> torch.dtype:

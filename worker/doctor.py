@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version as installed
 
 from worker.courier.word import buckets
 from worker.errors import BrokerError, CycloramaError
@@ -99,7 +100,10 @@ def _device(settings: Settings) -> str:
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{usable_cores()} cores"
     )
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-    return f"{device} ({name}, {kind}); torch {torch.__version__}, built with {build}"
+    said = f"{device} ({name}, {kind}); torch {torch.__version__}, built with {build}"
+    if settings.runtime == "openvino":
+        said += f"; the network runs by OpenVINO {installed('openvino')}"
+    return said
 
 
 def _checkpoint(settings: Settings) -> str:

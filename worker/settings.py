@@ -70,6 +70,9 @@ class Settings(BaseSettings):
         None, description="model store; default: models in the state folder"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    runtime: Literal["torch", "openvino"] = Field(
+        "torch", description="what runs the network; openvino: faster on many CPUs, an extra"
+    )
     broker_url: str = Field("", description="shared Redis; empty starts an embedded one")
     polling: bool = Field(False, description="poll instead of file events (network shares)")
     rescan_seconds: float = Field(5.0, gt=0, le=3600, description="a full look at the inbox")

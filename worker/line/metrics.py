@@ -109,7 +109,7 @@ class LineState(Collector):
             "The checkpoint for shoots that begin now",
             labels=["version", "sha256", "device"],
         )
-        info.add_metric([current.card.version, current.card.sha256 or "", str(current.device)], 1)
+        info.add_metric([current.card.version, current.card.sha256 or "", current.place], 1)
         return info
 
     def _memory(self) -> Metric:

@@ -12,7 +12,7 @@ from unet_core.data import read_pair
 from unet_core.gate import Rules
 from unet_core.metrics import dice
 from unet_core.refine import refine
-from unet_core.segment import Segmenter
+from unet_core.segment import Runtime, Segmenter
 from unet_core.store import ModelStore
 from worker.errors import ModelError
 from worker.finish.golden import GOLDEN
@@ -27,9 +27,9 @@ refused, whoever named it."""
 class ModelSlot:
     """Holds one loaded segmenter; jobs take it when they begin and keep it to their end."""
 
-    def __init__(self, store: ModelStore, device: torch.device) -> None:
+    def __init__(self, store: ModelStore, device: torch.device, runtime: Runtime = "torch") -> None:
         """Loads the champion; raises :class:`ModelError` when there is none that can be used."""
-        self._store, self._device = store, device
+        self._store, self._device, self._runtime = store, device, runtime
         self._bad: set[str] = set()
         self._skill = 0.0
         """Dice of the golden picture by the checkpoint in use."""
@@ -70,7 +70,7 @@ class ModelSlot:
     def _load_champion(self) -> Segmenter:
         champion = self._store.champion()
         try:
-            segmenter = Segmenter.load(champion, self._device)
+            segmenter = Segmenter.load(champion, self._device, self._runtime)
             skill = _skill(segmenter)  # which warms it up, too
             if self._skill >= Rules.known and skill < self._skill - LOST:
                 raise CheckpointError(

@@ -58,7 +58,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
         with _metrics(settings, line, slot, batcher, pulse), _beside(settings, slot, pulse, worn):
             current = slot.current
             version = current.card.version
-            log.info("worker %s: %s, checkpoint %s", worker_name(), current.device, version)
+            log.info("worker %s: %s, checkpoint %s", worker_name(), current.place, version)
             return serve(
                 make_app(broker_url),
                 line,
@@ -138,13 +138,15 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
 
 def load_slot(settings: Settings) -> ModelSlot:
     """The champion on the chosen device; raises :class:`ModelError` with the cure."""
-    return ModelSlot(ModelStore(settings.model_store), load_device(settings))
+    store = ModelStore(settings.model_store)
+    return ModelSlot(store, load_device(settings), settings.runtime)
 
 
 def load_device(settings: Settings) -> torch.device:
-    """The device of the settings; raises :class:`ModelError` when it is not there."""
+    """The device of the settings; raises :class:`ModelError` when it is not there, or not the
+    runtime that is to use it."""
     try:
-        return choose_device(settings.device)
+        return choose_device(settings.device, settings.runtime)
     except DeviceError as error:
         raise ModelError(str(error)) from error
 
@@ -163,7 +165,7 @@ def _limits(settings: Settings) -> Limits:
 def _sign(line: Line, slot: ModelSlot, batcher: Batcher) -> WorkerBeat:
     return WorkerBeat(
         name=worker_name(),
-        device=str(slot.current.device),
+        device=slot.current.place,
         checkpoint=slot.current.card.version,
         frames=line.frames,
         last_frame_at=line.last_frame_at,
