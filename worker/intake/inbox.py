@@ -37,17 +37,25 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """A shoot that was done when it was looked at. That stays so as long as neither its photos nor
-    its manifest change; of the manifest itself nothing need be kept."""
+class _Settled:
+    """A shoot that was done, or ready, when it was looked at. That stays so, however long it rests,
+    until something of this changes; of the manifest itself nothing need be kept."""
 
     sources: tuple[Source, ...]
     state: State | None
+    expected: int
+    marked_ready: bool
     decision: Decision
 
-    def holds(self, sources: list[Source], state: State | None) -> bool:
-        """Whether photos and manifest are as they were."""
-        return self.state == state and self.sources == tuple(sources)
+    def holds(
+        self, sources: list[Source], state: State | None, expected: int, marked_ready: bool
+    ) -> bool:
+        """Whether photos, manifest and what is asked of the shoot are as they were."""
+        return (self.state, self.expected, self.marked_ready) == (
+            state,
+            expected,
+            marked_ready,
+        ) and self.sources == tuple(sources)
 
 
 class Inbox:
@@ -72,9 +80,9 @@ class Inbox:
         self._editions = Editions(places)
         self._seen: dict[str, Source] = {}
         """What the last look found."""
-        self._done: dict[str, _Done] = {}
+        self._settled: dict[str, _Settled] = {}
         self._open: dict[str, State | None] = {}
-        """The editions that the last look found of shoots that are not done."""
+        """The editions that the last look found of the other shoots."""
 
     def view(self, now: float) -> View:
         """Looks at the inbox at ``now`` (seconds, monotonic)."""
@@ -83,7 +91,7 @@ class Inbox:
         self._checked_seconds = 0.0
         self._rest.update(snapshot.sources, now)
         view = View(problems=dict(snapshot.problems))
-        done, self._done, self._open = self._done, {}, {}
+        settled, self._settled, self._open = self._settled, {}, {}
         for name, sources in sorted_by_shoot(snapshot.sources.values()):
             if len(sources) > self._rules.max_frames:
                 view.problems[name] = (
@@ -96,12 +104,11 @@ class Inbox:
             except PresetError as error:
                 view.problems[f"{name}/{PRESET}"] = str(error)
                 continue
-            before = done.get(name)
-            if before and before.holds(sources, self._editions.state(name)):
-                self._done[name] = before
+            before, ready = settled.get(name), name in snapshot.ready
+            if before and before.holds(sources, self._editions.state(name), expected, ready):
+                self._settled[name] = before
                 view.decisions[name] = before.decision
             else:
-                ready = name in snapshot.ready
                 view.decisions[name] = self._decide(name, sources, expected, ready, now)
         self._whole = {s: w for s, w in self._whole.items() if s.path in snapshot.sources}
         if self._corrections:
@@ -111,7 +118,7 @@ class Inbox:
     def _decide(
         self, name: str, sources: list[Source], expected: int, marked_ready: bool, now: float
     ) -> Decision:
-        """The decision on a shoot that has to be looked at; one that is done is remembered."""
+        """The decision on a shoot that has to be looked at; one that stands is remembered."""
         state = self._editions.state(name)
         shoot, manifest = Shoot(name, frames(sources)), self.manifest(name)
         decision = decide(
@@ -125,11 +132,12 @@ class Inbox:
             rules=self._rules,
             now=now,
         )
-        if decision.stage == Stage.DONE:
-            self._done[name] = _Done(tuple(sources), state, decision)
-            self._editions.forget(name)
+        if decision.stage in (Stage.DONE, Stage.READY):
+            self._settled[name] = _Settled(tuple(sources), state, expected, marked_ready, decision)
         else:
             self._open[name] = state
+        if decision.stage == Stage.DONE:
+            self._editions.forget(name)
         return decision
 
     def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:
@@ -148,8 +156,8 @@ class Inbox:
 
     def moved_on(self, shoot: str) -> bool:
         """Whether a shoot was published since the last look, which tells nothing of it any more."""
-        done = self._done.get(shoot)
-        return self._editions.state(shoot) != (done.state if done else self._open.get(shoot))
+        settled = self._settled.get(shoot)
+        return self._editions.state(shoot) != (settled.state if settled else self._open.get(shoot))
 
     def manifest(self, shoot: str) -> Manifest | None:
         """The manifest of a shoot's latest edition."""

@@ -7,8 +7,9 @@ import pytest
 from tests.parts import drop_photos, manifest_with, photo_bytes, row_of, shoot_in
 from tests.worker.intake.desk import RULES, Desk, publish
 from worker.errors import FolderError
+from worker.intake import inbox as inbox_module
 from worker.intake.inbox import Inbox
-from worker.intake.plan import Rules, Stage
+from worker.intake.plan import Rules, Stage, decide
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Leases
@@ -24,6 +25,38 @@ def test_a_shoot_with_too_many_photos_is_named_with_its_cure(
     view = inbox.view(0.0)
     assert list(view.decisions) == ["car"]
     assert "CYCLORAMA_MAX_FRAMES" in view.problems["film"]
+
+
+@pytest.mark.parametrize("change", ["a photo", "a photo more", "a preset", "its manifest"])
+def test_a_ready_shoot_is_weighed_again_only_when_something_of_it_changes(
+    desk: Desk, places: Places, car: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[str] = []
+    monkeypatch.setattr(
+        inbox_module,
+        "decide",
+        lambda shoot, **seen: weighed.append(shoot.name) or decide(shoot, **seen),
+    )
+    (car / ".ready").touch()
+    assert desk.settled().decisions["car"].stage == Stage.READY
+
+    weighed.clear()
+    assert desk.tick(1).decisions["car"].stage == Stage.READY
+    assert desk.tick(1).decisions["car"].stage == Stage.READY
+    assert weighed == []
+
+    if change == "a photo":
+        (car / "02.jpg").write_bytes(photo_bytes(99))
+    elif change == "a photo more":
+        (car / "03.jpg").write_bytes(photo_bytes(3))
+    elif change == "a preset":
+        (car / "preset.toml").write_text("frames = 1")
+    else:
+        publish(places, "car")
+    view = desk.tick(1)
+    assert weighed == ["car"]
+    expected = {"a preset": Stage.READY, "its manifest": Stage.DONE}.get(change, Stage.ARRIVING)
+    assert view.decisions["car"].stage == expected
 
 
 @pytest.mark.parametrize("status", ["complete", "incomplete", "held"])
