@@ -120,12 +120,12 @@ class ThroughCelery:
     def close(self) -> float:
         """Ends the workers; returns the most memory that one of them had, in MB; 0 where the system
         does not tell."""
-        peak = max(map(_peak_mb, self._crew.pids), default=0.0)
+        peak = max(map(peak_mb, self._crew.pids), default=0.0)
         self._crew.stop()
         return peak
 
 
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
     """The most memory that a process had at a time, in MB."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():

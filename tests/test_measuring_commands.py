@@ -30,7 +30,7 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.line
 def test_a_large_inbox_and_a_long_work_are_measured() -> None:
-    report = run("endure.py", "--shoots", "210", "--frames", "32")
+    report = run("endure.py", "--shoots", "210", "--frames", "32", "--long", "40")
 
     inbox, worker = report["inbox"], report["worker"]
     assert inbox["photos"] == 3360
@@ -38,6 +38,10 @@ def test_a_large_inbox_and_a_long_work_are_measured() -> None:
     assert worker["frames"] == 32
     assert worker["memory_mb_at_the_end"] > 100
     assert worker["growth"] < 0.5
+    assert 0 < worker["idle_watcher_share_of_a_core"] < 0.5
+    long = report["long shoot"]
+    assert long["frames"] == 40
+    assert long["peak_mb_in_one_shoot"] < 1.5 * long["peak_mb_in_shoots_of_16"]
 
 
 @pytest.mark.line
