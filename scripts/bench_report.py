@@ -11,7 +11,7 @@ from rich.table import Table
 from unet_core.plots import require_matplotlib
 
 WHAT = {
-    "line": "the line in this process",
+    "line": "the line, alone in a process",
     "celery": "a worker, through Celery on Redis",
     "naive": "the tutorial's network in the usual loop",
     "rembg": "rembg, folder mode, our network in ONNX Runtime",

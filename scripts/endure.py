@@ -35,7 +35,6 @@ from worker.crew import Crew
 from worker.errors import CycloramaError
 from worker.intake.scan import look
 from worker.intake.watcher import rest_seconds
-from worker.outbox.manifest import MANIFEST
 from worker.queue.app import JobQueue, connect
 from worker.queue.messages import JobMessage
 from worker.queue.roster import workers
@@ -83,7 +82,8 @@ def main() -> int:
 
 def watched(root: Path, shoots: int) -> dict[str, Any]:
     """Ticks over an inbox with so many shoots: the first one, those that find them settled and
-    queue them, some at a time, and one when all are queued."""
+    queue them, some at a time, and one when all are queued. The time until then is with
+    the watcher's rests between two ticks."""
     settings = small_studio(root, shoots)
     with redis_server(settings.state) as url:
         before = resident_mb(os.getpid())
@@ -101,13 +101,17 @@ def watched(root: Path, shoots: int) -> dict[str, Any]:
                 seconds.append(time.perf_counter() - began)
                 now += settings.settle_seconds + 1
                 bar.update(task, completed=queue.length())
+        until_queued = sum(s + rest_seconds(s, settings.rescan_seconds) for s in seconds)
+        began = time.perf_counter()
+        watcher.tick(now, time.time())
+        last = time.perf_counter() - began
     return {
         "shoots": shoots,
         "photos": shoots * TURN,
         "first_tick_seconds": round(seconds[0], 2),
         "longest_tick_seconds": round(max(seconds), 2),
-        "last_tick_seconds": round(seconds[-1], 2),
-        "seconds_until_all_are_queued": round(sum(seconds[:-1]), 1),
+        "last_tick_seconds": round(last, 2),
+        "seconds_until_all_are_queued": round(until_queued, 1),
         "tick_memory_mb": round(resident_mb(os.getpid()) - before, 1),
     }
 
@@ -117,9 +121,9 @@ def worked(root: Path, shoots: int) -> dict[str, Any]:
     the queue; the first tenth, in which caches fill, is told apart. Then what the watcher takes."""
     settings = small_studio(root, shoots)
     with redis_server(settings.state) as url:
-        with one_worker(settings, url) as process:
+        with one_worker(settings, url) as crew:
             began = time.perf_counter()
-            memory, ends = _feed(settings, url, process)
+            memory, ends = _feed(settings, url, crew)
         idle = idle_share(settings, url)
     steady, tenth = memory[len(memory) // 10 :], max(1, len(ends) // 10)
     return {
@@ -141,9 +145,9 @@ def long_shoot(root: Path, frames: int) -> dict[str, Any]:
     peaks = {}
     for name, turn in {"in_one_shoot": frames, "in_shoots_of_16": TURN}.items():
         settings = small_studio(root / name, -(-frames // turn), turn=turn, size=LONG_PHOTO_PX)
-        with redis_server(settings.state) as url, one_worker(settings, url) as process:
-            _feed(settings, url, process)
-            peaks[f"peak_mb_{name}"] = round(peak_mb(process))
+        with redis_server(settings.state) as url, one_worker(settings, url) as crew:
+            _feed(settings, url, crew)
+            peaks[f"peak_mb_{name}"] = round(peak_mb(*crew.pids))
     return {"frames": frames, **peaks}
 
 
@@ -157,25 +161,25 @@ def idle_share(settings: Settings, url: str) -> float:
         watcher.tick(time.monotonic(), time.time())
         look_seconds = time.perf_counter() - began
         busy += time.process_time() - spent
-        took += look_seconds + rest_seconds(look_seconds, settings.rescan_seconds)
+        took += look_seconds + settings.rescan_seconds
     return busy / took
 
 
 @contextmanager
-def one_worker(settings: Settings, url: str) -> Iterator[int]:
-    """The process id of a worker that is ready; it ends with the context."""
+def one_worker(settings: Settings, url: str) -> Iterator[Crew]:
+    """A crew of one worker, which is ready; it ends with the context."""
     redis, crew = connect(url), Crew(url, settings, count=1)
     crew.start()
     try:
         while not workers(redis):
             crew.tend()
             time.sleep(0.1)
-        yield int(workers(redis)[0].name.rpartition("-")[2])
+        yield crew
     finally:
         crew.stop()
 
 
-def _feed(settings: Settings, url: str, process: int) -> tuple[list[float], list[float]]:
+def _feed(settings: Settings, url: str, crew: Crew) -> tuple[list[float], list[float]]:
     """Queues the whole inbox. The worker's memory in MB, in equal steps of the work, and when each
     shoot was found to be done, in seconds."""
     queue = JobQueue(url, connect(url))
@@ -187,12 +191,14 @@ def _feed(settings: Settings, url: str, process: int) -> tuple[list[float], list
     with Progress(console=err) as bar:
         task = bar.add_task("shoots made", total=len(found))
         while len(ends) < len(found):
-            time.sleep(0.1)
-            done = sum((path / MANIFEST).exists() for path in settings.outbox.iterdir())
+            time.sleep(0.2)
+            if crew.tend():
+                raise BenchError(f"the worker died; see {settings.state / 'worker.log'}")
+            done = len(list(settings.outbox.glob("[!.]*")))
             ends += [time.perf_counter()] * (done - len(ends))
             bar.update(task, completed=done)
             while len(memory) < SAMPLES * done // len(found):
-                memory.append(round(resident_mb(process), 1))
+                memory.append(round(resident_mb(*crew.pids), 1))
     return memory, ends
 
 

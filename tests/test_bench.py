@@ -139,4 +139,4 @@ def test_a_stage_that_fails_in_one_process_ends_all(tmp_path: Path) -> None:
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:300])
     paths = [folder / "0.jpg", folder / "1.jpg"]
     with pytest.raises(BenchError, match=r"'1\.jpg' ends before"):
-        measure_stages(paths, torch.device("cpu"), cores=2, repeats=1)
+        measure_stages(paths, torch.device("cpu"), "torch", cores=2, repeats=1)

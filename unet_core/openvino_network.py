@@ -1,4 +1,5 @@
-"""The network run by OpenVINO: on a CPU the masks that PyTorch gives, in less time.
+"""The network run by OpenVINO: on a CPU the masks that PyTorch gives (float32: to half a level of
+255), in less time.
 
 pictures ─ pad ─ from uint8 to [0, 1] ─ network ─ probability as uint8 ─ crop ─ masks
                  └────────────── one compiled OpenVINO model ─────────┘
@@ -36,21 +37,25 @@ class OpenVinoNetwork:
 
     def __init__(self, network: UNet, dtype: torch.dtype) -> None:
         """Translates and compiles ``network``, which stays as it is, to compute in ``dtype``:
-        float32 or bfloat16. Raises ``ImportError`` where OpenVINO is not installed."""
+        float32 or bfloat16.
+
+        Raises ``ImportError`` where OpenVINO is not installed, and ``RuntimeError`` where it does
+        not take the network.
+        """
         import openvino
 
         self._stride = network.config.stride
         cores = usable_cores()
-        self._compiled = openvino.Core().compile_model(
-            translated(network),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-                "INFERENCE_NUM_THREADS": cores,
-                "NUM_STREAMS": cores,
-                "ENABLE_CPU_PINNING": False,  # other work shares these cores
-            },
-        )
+        settings = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
+            "INFERENCE_NUM_THREADS": cores,
+            "NUM_STREAMS": cores,
+            "ENABLE_CPU_PINNING": False,  # other work shares these cores
+        }
+        try:
+            self._compiled = openvino.Core().compile_model(translated(network), "CPU", settings)
+        except Exception as error:  # of many classes of its own
+            raise RuntimeError(f"OpenVINO does not take the network: {error}") from error
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
 
     def __call__(self, pictures: Pixels) -> Pixels:

@@ -56,12 +56,17 @@ def _without(levels: int) -> Picture:
 _WITHOUT_VEIL, _WITHOUT_FOG = _without(VEIL), _without(FOG)
 
 
+def _through(table: Picture, levels: cv2.typing.MatLike) -> Picture:
+    """``levels``, each as ``table`` (256,) has it."""
+    return np.asarray(cv2.LUT(levels, table), np.uint8)
+
+
 def refine(mask: Picture, pixels: Picture) -> Picture:
     """``mask`` (h, w) uint8 of ``pixels`` (H, W, 3) uint8, at any size → (H, W) uint8.
 
     Far from the edge the result is exactly 0 or 255: no veil of the old wall, paint untouched.
     """
-    mask = _cleared(_WITHOUT_VEIL[mask])
+    mask = _cleared(_through(_WITHOUT_VEIL, mask))
     height, width = mask.shape
     full = pixels.shape[1::-1]
     if full[0] < width:  # the network saw more than the photo shows
@@ -79,7 +84,7 @@ def _solved(mask: Picture, photo: Picture) -> Picture:
     asked = np.zeros(large.shape, np.bool_)
     asked.reshape(-1)[soft] = known > KNOWN
     car = _around(large, REACH_PX + 1)
-    part = _WITHOUT_VEIL[large[car]]
+    part = _through(_WITHOUT_VEIL, large[car])
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * REACH_PX + 1,) * 2)
     edge = cv2.morphologyEx(cv2.inRange(part, 128, 255), cv2.MORPH_GRADIENT, disc) > 0
     large[car] = solve_alpha(part, photo[car], edge & asked[car])
@@ -112,7 +117,7 @@ def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Places, Fl
     # A sharp edge is sampled 2 pixels wide; enlarged, less of that is true.
     narrow_px = 1 + mask.shape[1] / size[0]
     gain = cv2.blur(1 + np.maximum(ramp_px / narrow_px - 1, 0) * known, (5, 5))
-    soft = np.flatnonzero(cv2.inRange(large, 1, 254))
+    soft = np.flatnonzero(cv2.inRange(large, 1, 254) != 0)
     y, x = np.divmod(soft, size[0])
     below = (y * mask.shape[0] // size[1]) * mask.shape[1] + x * mask.shape[1] // size[0]
     level = large.reshape(-1)[soft] - np.float32(127.5)
@@ -140,9 +145,9 @@ def without_fog(mask: Picture) -> Picture:
     faint as they are, and so do edges that the network knows."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN_PX, THIN_PX))
     wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)
-    cleared = cv2.subtract(mask, cv2.subtract(wide, _WITHOUT_FOG[wide]))
+    cleared = cv2.subtract(mask, cv2.subtract(wide, _through(_WITHOUT_FOG, wide)))
     wide = cv2.morphologyEx(cleared, cv2.MORPH_CLOSE, disc)
-    cleared = cv2.add(cleared, cv2.subtract(_WITHOUT_FOG[wide], wide))
+    cleared = cv2.add(cleared, cv2.subtract(_through(_WITHOUT_FOG, wide), wide))
     known = _known(_ramps(mask))
     return np.asarray(cv2.blendLinear(mask, cleared, known, 1 - known), np.uint8)
 

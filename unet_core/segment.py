@@ -5,7 +5,7 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -40,16 +40,19 @@ def choose_device(name: str = "auto", runtime: Runtime = "torch") -> torch.devic
     Raises :class:`DeviceError` when the named device cannot be used here, or not by ``runtime``.
     """
     if runtime == "openvino":
-        if name not in ("auto", "cpu"):
+        if name.partition(":")[0] not in ("auto", "cpu"):
             raise DeviceError(
                 f"OpenVINO runs the network on the CPU, not on {name!r}; take the device cpu or "
                 "auto with it, or the runtime torch"
             )
-        if importlib.util.find_spec("openvino") is None:
+        try:
+            importlib.import_module("openvino")
+        except ImportError as error:
             raise DeviceError(
-                "the runtime openvino is not installed; install the extra: "
-                'pip install "cyclorama[openvino]", or take the runtime torch'
-            )
+                f"the runtime openvino cannot be used here ({error}); install the extra: "
+                'pip install "cyclorama[openvino]" (for an image: --build-arg EXTRAS=…,openvino), '
+                "or take the runtime torch"
+            ) from error
         return torch.device("cpu")
     if name == "auto":
         if torch.cuda.is_available():
@@ -76,6 +79,7 @@ class Segmenter:
         """``network`` stays as it is. Raises ``ImportError`` where ``runtime`` is not installed;
         :func:`choose_device` says so before."""
         self.card, self.device, self.runtime = card, device, runtime
+        self._stride = network.config.stride
         self._masks = _by_openvino(network) if runtime == "openvino" else _ByTorch(network, device)
 
     @classmethod
@@ -103,15 +107,22 @@ class Segmenter:
             size = self.card.squash_px[::-1]
         else:
             scale = min(self.card.long_side_px / max(height, width), MOST_ENLARGED)
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            size = (self._side(width * scale), self._side(height * scale))
         if size == (width, height):
             return pixels
         how = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
+    def _side(self, wanted_px: float) -> int:
+        """The nearest side, but none of a pixel more than a multiple of the stride: the network
+        would pad it to the next one, and work up to a tenth more for a thousandth."""
+        side = max(1, round(wanted_px))
+        return side - 1 if side > self._stride and side % self._stride == 1 else side
+
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
         """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
-        return list(self._masks(np.stack(pictures)))
+        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        return list(self._masks(batch))
 
 
 class _ByTorch:

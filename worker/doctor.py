@@ -6,7 +6,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 
 from worker.courier.word import buckets
 from worker.errors import BrokerError, CycloramaError
@@ -102,7 +101,9 @@ def _device(settings: Settings) -> str:
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     said = f"{device} ({name}, {kind}); torch {torch.__version__}, built with {build}"
     if settings.runtime == "openvino":
-        said += f"; the network runs by OpenVINO {installed('openvino')}"
+        import openvino
+
+        said += f"; the network runs by OpenVINO {openvino.__version__}"
     return said
 
 

@@ -3,7 +3,7 @@ cannot be had is refused before the first photo."""
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.unet_core.test_segment import pictures, trained_looking
+from unet_core import openvino_network
 from unet_core.checkpoint import load_checkpoint
 from unet_core.data import read_pair
 from unet_core.model import UNet
@@ -56,6 +57,20 @@ def test_the_masks_are_the_networks_own(
     assert size == (1, 1) or truth.std() > 20
 
 
+def test_that_openvino_does_not_take_a_network_is_one_kind_of_error(
+    network: UNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ItsOwnError(Exception):
+        pass
+
+    def refuse(network: UNet) -> None:
+        raise ItsOwnError("no such operation")
+
+    monkeypatch.setattr(openvino_network, "translated", refuse)
+    with pytest.raises(RuntimeError, match="does not take the network: no such operation"):
+        OpenVinoNetwork(network, torch.float32)
+
+
 def test_many_threads_each_get_their_own_mask(network: UNet, by_openvino: OpenVinoNetwork) -> None:
     batches = [np.stack(pictures(1, 40 + side, 60)) for side in range(8)] * 4
 
@@ -91,7 +106,7 @@ def test_another_device_is_refused_with_it() -> None:
 
 
 def test_that_it_is_not_installed_is_said_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
 
     with pytest.raises(DeviceError, match=r'pip install "cyclorama\[openvino\]"'):
         choose_device("auto", "openvino")

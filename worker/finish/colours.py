@@ -52,7 +52,7 @@ def clean_foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
     factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
     around = _around(box, alpha, margin=round(_WIDE[0] / 2 * factor))
     seen, mask = np.ascontiguousarray(pixels[around]), np.ascontiguousarray(alpha[around])
-    place = np.flatnonzero(band[around])  # (N,)
+    place = np.flatnonzero(band[around] != 0)  # (N,)
     car, wall = _guess_wide(*_reduce(seen, mask, factor))
     f = _guess_narrow(_sample(car, place, mask), place, seen, cv2.inRange(mask, _SURE, 255))
     b = _guess_narrow(_sample(wall, place, mask), place, seen, cv2.inRange(mask, 0, 255 - _SURE))

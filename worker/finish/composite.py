@@ -91,7 +91,7 @@ def _shade(backdrop: Pixels, light: Floats) -> Pixels:
 def _blend(colours: Pixels, alpha: Pixels, backdrop: Pixels) -> Pixels:
     """``colours`` over ``backdrop``, in place in the latter; rounded to nearest."""
     cv2.copyTo(colours, cv2.inRange(alpha, 255, 255), backdrop)
-    place = np.flatnonzero(cv2.inRange(alpha, 1, 254))  # (N,): only the edge is mixed
+    place = np.flatnonzero(cv2.inRange(alpha, 1, 254) != 0)  # (N,): only the edge is mixed
     a = alpha.reshape(-1)[place].astype(np.uint16)[:, None]
     car, wall = colours.reshape(-1, 3)[place], backdrop.reshape(-1, 3)[place]
     backdrop.reshape(-1, 3)[place] = (car * a + wall * (255 - a) + 127) // 255

@@ -20,7 +20,7 @@ class Editions:
 
     def __init__(self, places: Places) -> None:
         self._places, self._one_at_a_time = places, threading.Lock()
-        self._read: dict[Path, tuple[State, Manifest | None]] = {}
+        self._read: dict[Path, tuple[State, Manifest]] = {}
 
     def state(self, shoot: str) -> State | None:
         """How the latest manifest lies there: another state means that it may say something else;
@@ -58,7 +58,9 @@ class Editions:
             known = self._read.pop(folder, None)
             if known is None or known[0] != state:
                 manifest = read_manifest(folder)
-                known = state, manifest and manifest.lean()
+                if manifest is None:  # damaged, or the disk failed: the next look tries again
+                    return None
+                known = state, manifest.lean()
             self._read[folder] = known  # last in order: it was asked for last
             if len(self._read) > KEPT:
                 del self._read[next(iter(self._read))]

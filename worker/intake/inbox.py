@@ -119,8 +119,8 @@ class Inbox:
         self, name: str, sources: list[Source], expected: int, marked_ready: bool, now: float
     ) -> Decision:
         """The decision on a shoot that has to be looked at; one that stands is remembered."""
-        state = self._editions.state(name)
-        shoot, manifest = Shoot(name, frames(sources)), self.manifest(name)
+        state, manifest = self._editions.state(name), self.manifest(name)
+        shoot, told = Shoot(name, frames(sources)), state is None or manifest is not None
         decision = decide(
             shoot,
             missing=missing(shoot, manifest),
@@ -132,12 +132,11 @@ class Inbox:
             rules=self._rules,
             now=now,
         )
-        if decision.stage in (Stage.DONE, Stage.READY):
+        if decision.stage in (Stage.DONE, Stage.READY) and told:
             self._settled[name] = _Settled(tuple(sources), state, expected, marked_ready, decision)
+            self._editions.forget(name)
         else:
             self._open[name] = state
-        if decision.stage == Stage.DONE:
-            self._editions.forget(name)
         return decision
 
     def _correct(self, view: View, corrections: CorrectionsView, now: float) -> None:

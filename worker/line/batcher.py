@@ -61,6 +61,8 @@ class Batcher:
         self.size = size
         self.sizes: Counter[int] = Counter()
         """How many batches of each size went through."""
+        self.shared = 0
+        """How many of them held pictures of more than one job."""
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -109,6 +111,7 @@ class Batcher:
             taken = set(map(id, batch))
             self._waiting = deque(w for w in self._waiting if id(w) not in taken)
             self.sizes[len(batch)] += 1
+            self.shared += len({w.job for w in batch}) > 1
             return batch
 
     def _serve(self, batch: list[_Waiting], number: int) -> None:

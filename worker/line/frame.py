@@ -177,7 +177,7 @@ def _mask(photo: Photo, order: Order) -> Masked:
         return order.batcher.submit(order.segmenter, picture, job=order.job).result()
     except Exception as error:
         raise ModelError(
-            f"the network failed on {order.segmenter.device} ({error})",
+            f"the network failed on {order.segmenter.place} ({error})",
             cure="Look at the worker's log and at the device",
         ) from error
 

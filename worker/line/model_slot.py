@@ -81,6 +81,10 @@ class ModelSlot:
         except CheckpointError:
             self._bad.add(champion.sha256)
             raise
+        except torch.cuda.OutOfMemoryError as error:  # others hold the memory: not for ever
+            raise CheckpointError(
+                f"{champion.folder} does not fit into the memory that {self._device} has now"
+            ) from error
         except RuntimeError as error:
             self._bad.add(champion.sha256)
             raise CheckpointError(f"{champion.folder} does not run: {error}") from error

@@ -99,8 +99,6 @@ class Line:
         self._batcher, self._options = batcher, options
         self.frames = 0
         """Frames finished since the start."""
-        self.shared_batches: set[int] = set()
-        """Numbers of the batches that held frames of more than one job."""
         self.last_frame_at = 0.0
         self._notes = Notes(leases, options.worker)
         self._cores = threading.BoundedSemaphore(options.at_work)
@@ -335,8 +333,6 @@ class Line:
         self.frames += 1
         self.steps += 1
         self.last_frame_at = time.time()
-        if row.batch and row.batch.jobs > 1:
-            self.shared_batches.add(row.batch.number)
         for listener in self.listeners:
             listener.on_frame(row)
 

@@ -171,7 +171,7 @@ def _sign(line: Line, slot: ModelSlot, batcher: Batcher) -> WorkerBeat:
         last_frame_at=line.last_frame_at,
         shoots=sorted(line.shoots),
         batches={str(size): count for size, count in sorted(batcher.sizes.items())},
-        shared_batches=len(line.shared_batches),
+        shared_batches=batcher.shared,
     )
 
 

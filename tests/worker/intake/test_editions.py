@@ -48,6 +48,18 @@ def test_a_manifest_is_read_again_only_when_it_changed(places: Places, reads: li
     assert len(reads) == 2
 
 
+def test_a_manifest_that_could_not_be_read_is_tried_again(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(places, "car")
+    known = Editions(places)
+    with monkeypatch.context() as context:
+        context.setattr(editions, "read_manifest", lambda folder: None)
+        assert known.latest("car") is None
+
+    assert known.latest("car"), "the disk failed for a moment"
+
+
 def test_the_held_edition_is_the_latest(places: Places) -> None:
     publish(places, "car")
     publish(places, "car", status="held")

@@ -27,7 +27,9 @@ def test_a_shoot_with_too_many_photos_is_named_with_its_cure(
     assert "CYCLORAMA_MAX_FRAMES" in view.problems["film"]
 
 
-@pytest.mark.parametrize("change", ["a photo", "a photo more", "a preset", "its manifest"])
+@pytest.mark.parametrize(
+    "change", ["a photo", "a photo more", "a preset", "its mark", "its manifest"]
+)
 def test_a_ready_shoot_is_weighed_again_only_when_something_of_it_changes(
     desk: Desk, places: Places, car: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,12 +53,19 @@ def test_a_ready_shoot_is_weighed_again_only_when_something_of_it_changes(
         (car / "03.jpg").write_bytes(photo_bytes(3))
     elif change == "a preset":
         (car / "preset.toml").write_text("frames = 1")
+    elif change == "its mark":
+        (car / ".ready").unlink()
     else:
         publish(places, "car")
     view = desk.tick(1)
     assert weighed == ["car"]
-    expected = {"a preset": Stage.READY, "its manifest": Stage.DONE}.get(change, Stage.ARRIVING)
-    assert view.decisions["car"].stage == expected
+    expected = {
+        "a photo": Stage.ARRIVING,
+        "a photo more": Stage.ARRIVING,
+        "its manifest": Stage.DONE,
+    }
+    # Without mark or preset it is ready all the same: it has been quiet for long.
+    assert view.decisions["car"].stage == expected.get(change, Stage.READY)
 
 
 @pytest.mark.parametrize("status", ["complete", "incomplete", "held"])

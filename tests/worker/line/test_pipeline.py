@@ -196,7 +196,7 @@ def test_two_jobs_at_once_meet_in_the_batcher_and_are_both_delivered(
         manifest = bench.manifest(shoot)
         assert manifest.status == "complete"
         assert {(r.batch.size, r.batch.jobs) for r in manifest.frames if r.batch} == {(4, 2)}
-    assert bench.line.shared_batches == {2}
+    assert batcher.shared == 1
 
 
 def test_the_alpha_that_a_photo_brings_is_kept(bench: Bench) -> None:
