@@ -1,9 +1,10 @@
 """Each stage of the line alone, and the bound: the time that all cores need for all of it.
 
 One process a core, and in each the stages one after the other, so that every core is busy with
-the same and has its share of caches and memory, and no more. What counts is processor time, or on
-a GPU the device's: what a perfect line, which never waits, would need for a frame is their sum
-over the cores, or the device's, whichever is more.
+the same and has its share of caches and memory, and no more. What counts is processor time: what
+a perfect line, which never waits, would need for a frame is their sum over the cores. On a GPU the
+network's part is the time of the one thread that feeds it, with the copies there and back, and the
+bound is that or what is left for the cores, whichever is more.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ def _stages(segmenter: Segmenter, folder: Path) -> dict[str, tuple[Callable[[Wor
 
 
 def _on_device(path: Path, device: torch.device, repeats: int) -> float:
-    """Milliseconds of the device for one picture of a full batch."""
+    """Milliseconds of the thread that feeds the device, for one picture of a full batch."""
     segmenter = Segmenter.load(ModelStore(SHIPPED).champion(), choose_device(str(device)))
     batch = [segmenter.prepare(decode(path).pixels)] * DEVICE_BATCH
     spent = []
