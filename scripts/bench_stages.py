@@ -10,6 +10,7 @@ bound is that or what is left for the cores, whichever is more.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -84,8 +85,8 @@ def measure_stages(
         most = max(2, min(16, MOST_PIXELS // (first.width * first.height)))
     chosen = [str(path) for path in paths[:most]]
     processes = [
-        context.Process(target=_one_core, args=(chosen, runtime, repeats, barrier, results))
-        for _ in range(cores)
+        context.Process(target=_one_core, args=(number, chosen, runtime, repeats, barrier, results))
+        for number in range(cores)
     ]
     for process in processes:
         process.start()
@@ -106,10 +107,19 @@ def measure_stages(
 
 
 def _one_core(
-    paths: list[str], runtime: Runtime, repeats: int, barrier: Barrier, results: Any
+    number: int,
+    paths: list[str],
+    runtime: Runtime,
+    repeats: int,
+    barrier: Barrier,
+    results: Any,
 ) -> None:
     """One process's share: puts milliseconds of processor time by stage, or what went wrong."""
     try:
+        if hasattr(
+            os, "sched_setaffinity"
+        ):  # or OpenVINO has threads for every core, which wait busily
+            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
         results.put(_share(paths, runtime, repeats, barrier))
     except BrokenBarrierError:
         results.put("")  # another one tells why
