@@ -1,6 +1,6 @@
 """What was tried to make the line fast, side by side: runtimes, threads, memory, codecs.
 
-    .venv/bin/python scripts/tried.py [--photo FILE] [--repeats N] [--json]
+    .venv/bin/python scripts/tried.py [--photo FILE] [--repeats N] [--no-compile] [--json]
 
 All of a group take turns, after a round that does not count. What is not installed (openvino, nncf,
 onnxruntime) is left out and named. Integers are calibrated on the photos beside FILE.
@@ -55,6 +55,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tried.py", description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, help="default: a rendered one of 1918×1280")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave out torch.compile, which takes a minute"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     parser.add_argument("--in-memory", choices=["kept", "usual"], help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -64,7 +67,7 @@ def main() -> int:
         if options.in_memory:
             print(_frame_seconds(path, kept=options.in_memory == "kept"))
             return 0
-        forms = network_forms(path, root, err)
+        forms = network_forms(path, root, err, compiled=not options.no_compile)
         groups = {
             "network, one thread, ms of processor": {n: one_thread(f) for n, f in forms.items()},
             "network, all cores, ms a picture": _threads(path),

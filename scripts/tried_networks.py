@@ -29,7 +29,7 @@ CALIBRATION_PHOTOS = 16
 CPU = torch.device("cpu")
 
 
-def network_forms(path: Path, root: Path, err: Console) -> dict[str, Form]:
+def network_forms(path: Path, root: Path, err: Console, *, compiled: bool) -> dict[str, Form]:
     """Every form that runs here, on the photo ``path``; what does not is named on ``err``.
 
     8-bit integers are calibrated on photos that lie beside ``path``.
@@ -42,7 +42,7 @@ def network_forms(path: Path, root: Path, err: Console) -> dict[str, Form]:
     others = [segmenter.prepare(decode(other).srgb()) for other in beside]
     forms = _pytorch(network, picture)
     makers: Sequence[Callable[[], dict[str, Form]]] = (
-        lambda: _compiled(network, picture),
+        lambda: _compiled(network, picture) if compiled else {},
         lambda: _onnx_runtime(network, card, picture, root),
         lambda: _openvino(network, picture),
         lambda: _eight_bits(network, picture, others),

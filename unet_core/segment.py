@@ -26,6 +26,8 @@ Runtime = Literal["torch", "openvino"]
 Masks = Callable[[Picture], Picture]
 """(N, h, w, 3) uint8 sRGB → (N, h, w) uint8, 255 = subject; from several threads at once."""
 MOST_ENLARGED = 4.0
+LONG_PX = 500
+"""A pixel more or less on such a side changes nothing that is seen."""
 
 
 class DeviceError(Exception):
@@ -114,10 +116,10 @@ class Segmenter:
         return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
     def _side(self, wanted_px: float) -> int:
-        """The nearest side, but none of a pixel more than a multiple of the stride: the network
-        would pad it to the next one, and work up to a tenth more for a thousandth."""
+        """The nearest side. A long one that is just a pixel more than a multiple of the stride is
+        that: the network would pad it to the next one, up to a tenth of its work."""
         side = max(1, round(wanted_px))
-        return side - 1 if side > self._stride and side % self._stride == 1 else side
+        return side - 1 if side >= LONG_PX and side % self._stride == 1 else side
 
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
         """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
