@@ -170,7 +170,7 @@ def _size(
             naive = NaiveLoop(device, root / "naive", width=options.tutorial_width)
             runs["naive"] = _all_cores(lambda: naive.seconds(few) / len(few))
             try:
-                rembg = Rembg(root, frames.size)
+                rembg = Rembg(root, few)
                 runs["rembg"] = _all_cores(lambda: rembg.seconds(few) / len(few))
             except ImportError as missing:
                 err.print(f"rembg is left out ({missing}); pip install rembg onnx onnxscript")

@@ -4,6 +4,7 @@ rembg on a network that costs what ours costs."""
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import time
 import warnings
@@ -20,7 +21,9 @@ from torch import Tensor, nn
 
 from unet_core.checkpoint import load_checkpoint
 from unet_core.fusion import fuse_batch_norm
+from unet_core.images import decode
 from unet_core.model import UNet
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore
 
 Picture = NDArray[np.uint8]
@@ -69,9 +72,9 @@ class NaiveLoop:
 
 
 class AsExpensive(nn.Module):
-    """Our network behind rembg's square: it gets the size that it sees on the line."""
+    """Our network behind rembg's square: it gets as many pixels as it sees on the line."""
 
-    def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
+    def __init__(self, network: nn.Module, size: tuple[int, ...]) -> None:
         super().__init__()
         self.network, self.size = network, size
 
@@ -84,7 +87,7 @@ class AsExpensive(nn.Module):
 class Rembg:
     """rembg as its folder mode works: read, remove, write PNG; and then the next."""
 
-    def __init__(self, folder: Path, photo_size: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, photos: Sequence[Path]) -> None:
         """Raises ``ImportError`` that names what is not installed."""
         if missing := [name for name in REMBG_NEEDS if not importlib.util.find_spec(name)]:
             raise ImportError(f"not installed: {', '.join(missing)}")
@@ -93,7 +96,7 @@ class Rembg:
         self._out = folder / "rembg"
         self._out.mkdir(parents=True, exist_ok=True)
         path = folder / "network.onnx"
-        _export(path, photo_size)
+        _export(path, photos)
         import onnxruntime
 
         os.environ["U2NET_HOME"] = str(folder)  # it takes networks from there alone
@@ -112,12 +115,24 @@ class Rembg:
         return time.perf_counter() - began
 
 
-def _export(path: Path, photo_size: tuple[int, int]) -> None:
+class _Counting(Segmenter):
+    seen_px = 0
+    """How many pixels the network has looked at."""
+
+    def segment_whole(self, pictures: Sequence[Picture]) -> list[Picture]:
+        self.seen_px += sum(picture.shape[0] * picture.shape[1] for picture in pictures)
+        return super().segment_whole(pictures)
+
+
+def _export(path: Path, photos: Sequence[Path]) -> None:
     network, card = load_checkpoint(ModelStore(SHIPPED).champion().folder)
-    scale = card.long_side_px / max(photo_size)
-    stride = network.config.stride
-    height, width = (stride * max(1, round(side * scale / stride)) for side in photo_size[::-1])
-    wrapped = AsExpensive(fuse_batch_norm(network), (height, width)).eval()
+    segmenter, area = _Counting(network, card, torch.device("cpu")), 0
+    for photo in (decode(each).srgb() for each in photos):
+        segmenter.segment([segmenter.prepare(photo)])
+        area += photo.shape[0] * photo.shape[1]
+    scale, stride = math.sqrt(segmenter.seen_px / area), network.config.stride
+    size = tuple(stride * max(1, round(side * scale / stride)) for side in photo.shape[:2])
+    wrapped = AsExpensive(fuse_batch_norm(network), size).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, about its own parts
         program = torch.onnx.export(

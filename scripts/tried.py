@@ -108,7 +108,7 @@ def _threads(path: Path) -> Ways:
         def seconds() -> float:
             torch.set_num_threads(cores)
             began = time.perf_counter()
-            segmenter.segment([picture] * batch)
+            segmenter.segment_whole([picture] * batch)
             return (time.perf_counter() - began) / batch
 
         return seconds
@@ -117,7 +117,7 @@ def _threads(path: Path) -> Ways:
         torch.set_num_threads(1)
         began = time.perf_counter()
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda _: segmenter.segment([picture]), range(4 * cores)))
+            list(pool.map(lambda _: segmenter.segment_whole([picture]), range(4 * cores)))
         return (time.perf_counter() - began) / (4 * cores)
 
     return {

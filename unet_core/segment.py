@@ -1,6 +1,7 @@
 """Pictures to masks: one network on one device.
 
 pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask ─ refine ─▶ full-size mask
+                                            └ on a processor where the subject is (`region`)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
 from unet_core.fusion import fuse_activations, fuse_batch_norm
 from unet_core.model import UNet
+from unet_core.region import mask_by_region
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
@@ -26,6 +28,8 @@ Runtime = Literal["torch", "openvino"]
 Masks = Callable[[Picture], Picture]
 """(N, h, w, 3) uint8 sRGB → (N, h, w) uint8, 255 = subject; from several threads at once."""
 MOST_ENLARGED = 4.0
+REGION_PX = 1000
+"""Pictures of which the long side is shorter cost too little to look for their subject first."""
 LONG_PX = 500
 """A pixel more or less on such a side changes nothing that is seen."""
 
@@ -82,6 +86,7 @@ class Segmenter:
         :func:`choose_device` says so before."""
         self.card, self.device, self.runtime = card, device, runtime
         self._stride = network.config.stride
+        self._by_region = device.type == "cpu" and not card.squash_px
         self._masks = _by_openvino(network) if runtime == "openvino" else _ByTorch(network, device)
 
     @classmethod
@@ -122,9 +127,22 @@ class Segmenter:
         return side - 1 if side >= LONG_PX and side % self._stride == 1 else side
 
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
+        """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject.
+
+        A processor, which gains nothing from batches, looks at a large picture only where its
+        subject is.
+        """
+        if self._by_region and max(pictures[0].shape) >= REGION_PX:
+            return [mask_by_region(picture, self._whole, self._stride) for picture in pictures]
+        return self.segment_whole(pictures)
+
+    def segment_whole(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """The same, with all of each picture looked at, as one batch."""
         batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
         return list(self._masks(batch))
+
+    def _whole(self, picture: Picture) -> Picture:
+        return self.segment_whole([picture])[0]
 
 
 class _ByTorch:

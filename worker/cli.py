@@ -6,6 +6,7 @@ Heavy parts are imported where they are used, so that ``--help`` and ``status`` 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -174,6 +175,7 @@ def reprocess(
     names = shoots_in(Places(settings.inbox, settings.outbox)) if everything else shoots or []
     if not names:
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
+    gc.enable()  # there may be thousands
     failed = False
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         for name in names:
@@ -205,6 +207,7 @@ def status(
 
     settings = _settings(inbox=inbox, outbox=outbox)
     if watch:
+        gc.enable()
         follow(settings, out, as_json=as_json)
         return
     found = gather(settings)
@@ -296,6 +299,7 @@ def _shared(settings: Settings) -> Settings:
 
 
 def _log(settings: Settings, *, quiet: bool = False) -> None:
+    gc.enable()  # this command stays
     configure_logging(form=settings.log, level=logging.ERROR if quiet else logging.INFO)
 
 
@@ -305,6 +309,7 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Entry point: an error of ours is one line on standard error and exit code 2."""
+    gc.disable()  # what is imported is no garbage; to look for it costs a tenth of an answer
     try:
         app()
     except CycloramaError as error:
