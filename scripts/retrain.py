@@ -7,7 +7,7 @@ Settings come from where `cyclorama` has them. Killed and started again, it goes
 
 import sys
 
-from worker.retrain_cli import main
+from worker.night.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

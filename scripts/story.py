@@ -39,9 +39,9 @@ from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from unet_core.training import OUR_LONG_SIDE_PX, OUR_NETWORK, Recipe, TrainingError
 from worker.errors import CycloramaError
-from worker.material import NightOptions
-from worker.retrain import Courtesy, Night, retrain
-from worker.retrain_cli import shoots_wait
+from worker.night.cli import shoots_wait
+from worker.night.material import NightOptions
+from worker.night.retrain import Courtesy, Night, retrain
 from worker.settings import Settings, read_settings
 
 err = Console(stderr=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.carvana import write_cars, write_frame
-from tests.worker.night import SIZE, strange
+from tests.worker.night.nights import SIZE, strange
 
 QUICK = {
     "CYCLORAMA_SETTLE_SECONDS": "0.3",

@@ -127,7 +127,7 @@ def schedule(until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = Fa
         _end_with_parent()
     settings = _settings()
     _log(settings)
-    from worker.schedule import run_schedule
+    from worker.night.schedule import run_schedule
 
     raise typer.Exit(run_schedule(settings, _shared(settings).broker_url))
 

@@ -21,7 +21,7 @@ from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest, look
-from worker.night_record import NightRecord, read_record
+from worker.night.record import NightRecord, read_record
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE, connect, oldest_job

@@ -18,7 +18,7 @@ from tests.deploy.deployed import DEPLOY, tool
 from tests.parts import drop_photos, photo_bytes
 from tests.ports import free_port
 from tests.studio import make_studio
-from worker.night_record import write_record
+from worker.night.record import write_record
 
 MONITORING = DEPLOY / "monitoring"
 RULES = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]

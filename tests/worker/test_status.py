@@ -16,7 +16,7 @@ from tests.buckets import Shop
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from worker.doctor import Finding, examine
 from worker.errors import FolderError
-from worker.night_record import write_record
+from worker.night.record import write_record
 from worker.outbox.manifest import Flag
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging

@@ -19,7 +19,7 @@ from worker.errors import FolderError
 from worker.intake.inbox import View
 from worker.intake.plan import Stage
 from worker.metrics import new_registry
-from worker.night_record import OUTCOMES, read_record
+from worker.night.record import OUTCOMES, read_record
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE
 from worker.queue.roster import workers

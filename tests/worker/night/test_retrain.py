@@ -23,7 +23,7 @@ import torch
 
 from tests.parts import manifest_with, row_of, shoot_in
 from tests.worker.booth.days import manifest, publish, redder
-from tests.worker.night import shelve, strange, train_champion, write_base
+from tests.worker.night.nights import shelve, strange, train_champion, write_base
 from unet_core.checkpoint import load_checkpoint, read_card
 from unet_core.evaluation import cut_out
 from unet_core.images import encode_png
@@ -34,9 +34,9 @@ from worker.corrections.shelf import FOLDER
 from worker.crew import environment
 from worker.errors import FolderError, ModelError
 from worker.line.model_slot import ModelSlot
-from worker.material import NightOptions
+from worker.night.material import NightOptions
+from worker.night.retrain import Courtesy, retrain
 from worker.outbox.manifest import MANIFEST
-from worker.retrain import Courtesy, retrain
 from worker.settings import Settings
 
 CPU = torch.device("cpu")
@@ -243,7 +243,7 @@ def test_killed_at_ten_random_moments_the_store_is_valid_and_the_night_ends_all_
 ) -> None:
     shelve(settings, range(8))
     command = [
-        *(sys.executable, "-W", "ignore", "-m", "worker.retrain_cli", "--steps", "80"),
+        *(sys.executable, "-W", "ignore", "-m", "worker.night.cli", "--steps", "80"),
         *("--pictures", "8", "--booths", "0", "--crop", "64", "96", "--batch", "2", "--json"),
     ]
     rng, runs = random.Random(4), settings.state / "retraining"

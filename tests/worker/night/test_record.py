@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from worker.errors import ModelError
 from worker.intake.metrics import NightMetrics
-from worker.night_record import RECORD, read_record, write_record
-from worker.retrain import Night
-from worker.retrain_cli import recorded
+from worker.night.cli import recorded
+from worker.night.record import RECORD, read_record, write_record
+from worker.night.retrain import Night
 
 DICE = {"champion": 0.991, "candidate": 0.993}
 

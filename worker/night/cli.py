@@ -1,4 +1,4 @@
-"""The command line of a night: ``python -m worker.retrain_cli``, or ``scripts/retrain.py``."""
+"""The command line of a night: ``python -m worker.night.cli``, or ``scripts/retrain.py``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 
 from worker.errors import BrokerError, CycloramaError
 from worker.logs import configure_logging
-from worker.night_record import write_record
+from worker.night.record import write_record
 from worker.queue.app import JobQueue, connect
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.roster import workers
 from worker.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from worker.retrain import Night
+    from worker.night.retrain import Night
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -37,8 +37,8 @@ def main(given: Sequence[str] | None = None) -> int:
             device=options.device,
         )
         configure_logging(form=settings.log, level=logging.INFO)
-        from worker.material import NightOptions
-        from worker.retrain import Courtesy, lowest_priority, retrain
+        from worker.night.material import NightOptions
+        from worker.night.retrain import Courtesy, lowest_priority, retrain
 
         lowest_priority()
         chosen = NightOptions(

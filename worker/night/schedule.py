@@ -18,7 +18,7 @@ from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
-RETRAIN = (sys.executable, "-m", "worker.retrain_cli")
+RETRAIN = (sys.executable, "-m", "worker.night.cli")
 STOP_SECONDS = 20.0
 
 

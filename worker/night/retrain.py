@@ -46,8 +46,8 @@ from worker.booth.section import booth_section
 from worker.corrections.shelf import FOLDER, Shelf
 from worker.errors import FolderError, ModelError
 from worker.finish.golden import GOLDEN
-from worker.last_week import sampled_photos
-from worker.material import (
+from worker.night.last_week import sampled_photos
+from worker.night.material import (
     NightOptions,
     frozen_holdout,
     kept_out_by_studio,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.carvana import write_cars
-from tests.worker.night import shelve
+from tests.worker.night.nights import shelve
 from unet_core.gate_page import REPORT
 from worker.corrections.shelf import FOLDER, Entry, Shelf
 from worker.errors import ModelError
-from worker.material import (
+from worker.night.material import (
     BOOTH_ANGLES,
     HOLDOUT_FRAMES,
     NightOptions,

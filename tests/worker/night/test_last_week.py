@@ -13,8 +13,8 @@ from tests.parts import drop_photos, manifest_with, row_of, shoot_in
 from unet_core.differences import Seen
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
-from worker import last_week
-from worker.last_week import DAY_SECONDS, delivered, sampled_photos
+from worker.night import last_week
+from worker.night.last_week import DAY_SECONDS, delivered, sampled_photos
 from worker.outbox.manifest import MANIFEST
 from worker.settings import Settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.schedule import Nights, claim
+from worker.night.schedule import Nights, claim
 from worker.settings import Settings
 
 NOW = datetime(2026, 11, 25, 12, 0, 30).astimezone()

@@ -12,20 +12,20 @@ from redis import Redis
 
 from tests.carvana import write_cars
 from tests.parts import drop_photos, shoot_in, tiny_models
-from worker.material import NightOptions
+from worker.night.cli import arguments, main, shoots_wait
+from worker.night.material import NightOptions
 from worker.outbox.places import Places
 from worker.queue.app import JobQueue
 from worker.queue.broker import EmbeddedRedis
 from worker.queue.messages import JobMessage
 from worker.queue.roster import WorkerBeat, beat, leave
-from worker.retrain_cli import arguments, main, shoots_wait
 from worker.settings import Settings
 
 
 @pytest.fixture
 def studio(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A studio without a single correction; the night's process keeps its priority."""
-    monkeypatch.setattr("worker.retrain.lowest_priority", lambda: None)
+    monkeypatch.setattr("worker.night.retrain.lowest_priority", lambda: None)
     tiny_models(no_settings / ".cyclorama" / "models")
     write_cars(no_settings / "base", ["a", "b"], size=(32, 48))
     shelf = no_settings / "corrections" / ".training"
