@@ -48,7 +48,8 @@ class Card(BaseModel):
     network: dict[str, Any] = Field(default_factory=dict)
     """The fields of :class:`UNetConfig`; filled in by :func:`save_checkpoint`."""
     long_side_px: int = Field(default=1920, ge=64)
-    """Larger pictures are reduced to this before the network sees them; smaller ones are not."""
+    """Pictures are resized to this before the network sees them, small ones enlarged within
+    limits (:meth:`~unet_core.segment.Segmenter.prepare`)."""
     squash_px: tuple[int, int] | None = None
     """(height, width) that every picture is squashed to, whatever its shape, instead of
     ``long_side_px``: how the tutorial's network sees."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from unet_core.checkpoint import Card, sync
 from unet_core.fusion import fuse_batch_norm
 from unet_core.model import UNet
+from unet_core.segment import MOST_ENLARGED
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-3
@@ -103,9 +104,8 @@ def metadata(card: Card) -> dict[str, str]:
         height, width = card.squash_px
         size = f"squash to {width}x{height} px (width x height), whatever the shape"
     else:
-        size = (
-            f"reduce to a long side of {card.long_side_px} px; leave smaller pictures as they are"
-        )
+        px, most = card.long_side_px, f"{MOST_ENLARGED:g}"
+        size = f"resize to a long side of {px} px; enlarge small pictures {most} times at most"
     return {
         "cyclorama": installed("cyclorama"),
         "version": card.version,
