@@ -64,7 +64,7 @@ def test_every_name_in_the_tables_is_one_that_the_sources_export() -> None:
             "line/metrics.py",
             "intake/metrics.py",
             "webhook/metrics.py",
-            "night_record.py",
+            "night/record.py",
         )
     )
     for name in set(NAME.findall(TEXTS["monitoring/README.md"])) - {"process_"}:
