@@ -156,7 +156,7 @@ def _size(
         frames.paths, device, options.runtime, cores=usable_cores(), repeats=repeats
     )
     settings = _settings(frames, root, "state", options)
-    few = frames.paths[:NAIVE_FRAMES]
+    few = frames.paths[:: max(1, len(frames.paths) // NAIVE_FRAMES)][:NAIVE_FRAMES]
     with ExitStack() as stack:
         url = stack.enter_context(redis_server(settings.state))
         celery = ThroughCelery(settings, url)
@@ -170,7 +170,7 @@ def _size(
             naive = NaiveLoop(device, root / "naive", width=options.tutorial_width)
             runs["naive"] = _all_cores(lambda: naive.seconds(few) / len(few))
             try:
-                rembg = Rembg(root, few)
+                rembg = Rembg(root, few, device)
                 runs["rembg"] = _all_cores(lambda: rembg.seconds(few) / len(few))
             except ImportError as missing:
                 err.print(f"rembg is left out ({missing}); pip install rembg onnx onnxscript")

@@ -87,7 +87,7 @@ class AsExpensive(nn.Module):
 class Rembg:
     """rembg as its folder mode works: read, remove, write PNG; and then the next."""
 
-    def __init__(self, folder: Path, photos: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, photos: Sequence[Path], device: torch.device) -> None:
         """Raises ``ImportError`` that names what is not installed."""
         if missing := [name for name in REMBG_NEEDS if not importlib.util.find_spec(name)]:
             raise ImportError(f"not installed: {', '.join(missing)}")
@@ -96,7 +96,7 @@ class Rembg:
         self._out = folder / "rembg"
         self._out.mkdir(parents=True, exist_ok=True)
         path = folder / "network.onnx"
-        _export(path, photos)
+        _export(path, photos, device)
         import onnxruntime
 
         os.environ["U2NET_HOME"] = str(folder)  # it takes networks from there alone
@@ -124,9 +124,9 @@ class _Counting(Segmenter):
         return super().segment_whole(pictures)
 
 
-def _export(path: Path, photos: Sequence[Path]) -> None:
+def _export(path: Path, photos: Sequence[Path], device: torch.device) -> None:
     network, card = load_checkpoint(ModelStore(SHIPPED).champion().folder)
-    segmenter, area = _Counting(network, card, torch.device("cpu")), 0
+    segmenter, area = _Counting(network, card, device), 0
     for photo in (decode(each).srgb() for each in photos):
         segmenter.segment([segmenter.prepare(photo)])
         area += photo.shape[0] * photo.shape[1]

@@ -175,7 +175,6 @@ def reprocess(
     names = shoots_in(Places(settings.inbox, settings.outbox)) if everything else shoots or []
     if not names:
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
-    gc.enable()  # there may be thousands
     failed = False
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         for name in names:
@@ -207,7 +206,6 @@ def status(
 
     settings = _settings(inbox=inbox, outbox=outbox)
     if watch:
-        gc.enable()
         follow(settings, out, as_json=as_json)
         return
     found = gather(settings)
@@ -268,6 +266,7 @@ def _settings(**overrides: Any) -> Settings:
     if settings.umask:
         os.umask(int(settings.umask, 8))
     prepare_copies(settings)
+    gc.enable()
     return settings
 
 
@@ -299,7 +298,6 @@ def _shared(settings: Settings) -> Settings:
 
 
 def _log(settings: Settings, *, quiet: bool = False) -> None:
-    gc.enable()  # this command stays
     configure_logging(form=settings.log, level=logging.ERROR if quiet else logging.INFO)
 
 
@@ -309,7 +307,7 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Entry point: an error of ours is one line on standard error and exit code 2."""
-    gc.disable()  # what is imported is no garbage; to look for it costs a tenth of an answer
+    gc.disable()  # until the settings are read: what is imported is no garbage, and `status` waits
     try:
         app()
     except CycloramaError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unet_core.checkpoint import Card, CheckpointError, save_checkpoint
+from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
+from unet_core.data import read_pair
 from unet_core.model import UNet
 from unet_core.segment import (
+    REGION_PX,
     DeviceError,
     Segmenter,
     choose_device,
     inference_dtype,
 )
-from unet_core.store import Version
+from unet_core.store import SHIPPED, ModelStore, Version
+from worker.finish.golden import GOLDEN
 
 CPU = torch.device("cpu")
 
@@ -136,6 +140,48 @@ def test_a_larger_picture_is_reduced_to_the_long_side(
 
     assert prepared.shape == (*expected, 3)
     assert prepared.dtype == np.uint8
+
+
+class Watched(Segmenter):
+    """Knows the sizes that its network looked at."""
+
+    def segment_whole(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        self.sizes = [*getattr(self, "sizes", []), *(each.shape[:2] for each in pictures)]
+        return super().segment_whole(pictures)
+
+
+def test_a_processor_looks_at_a_large_picture_in_small_first() -> None:
+    watched = Watched(trained_looking(), Card(version="tiny"), CPU)
+
+    masks = watched.segment(pictures(2, 400, REGION_PX))
+
+    assert [mask.shape for mask in masks] == [(400, REGION_PX)] * 2
+    assert watched.sizes[0] == (100, REGION_PX // 4)
+    assert len(watched.sizes) >= 4, "each picture by itself"
+
+
+@pytest.mark.parametrize(("card", "side"), [({}, REGION_PX - 1), ({"squash_px": (64, 64)}, 1200)])
+def test_what_is_small_or_squashed_is_looked_at_whole_and_together(
+    card: dict[str, Any], side: int
+) -> None:
+    watched = Watched(trained_looking(), Card(version="tiny", **card), CPU)
+
+    watched.segment(pictures(2, 64, side))
+
+    assert watched.sizes == [(64, side)] * 2
+
+
+def test_the_shipped_network_finds_in_its_region_what_it_finds_in_the_whole_picture() -> None:
+    network, card = load_checkpoint(ModelStore(SHIPPED).champion().folder)
+    watched = Watched(network, card, CPU)
+    picture = watched.prepare(read_pair(GOLDEN)[0])
+
+    (by_region,), small_and_part = watched.segment([picture]), watched.sizes
+    (whole,) = watched.segment_whole([picture])
+
+    assert len(small_and_part) == 2
+    assert sum(h * w for h, w in small_and_part) < 0.8 * picture.shape[0] * picture.shape[1]
+    assert ((by_region > 127) != (whole > 127)).mean() < 0.0005
 
 
 @pytest.mark.parametrize("size", [(40, 90), (200, 100), (16, 24)])

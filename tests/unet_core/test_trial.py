@@ -39,13 +39,13 @@ def test_a_slower_network_takes_longer_as_candidate_and_is_quicker_to_beat(
     both: tuple[Segmenter, Segmenter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick, slow = both
-    segment = slow.segment
+    segment = slow.segment_whole
 
     def slowly(pictures: list[object]) -> object:
         time.sleep(0.2)  # far more than a tiny network takes, however busy the machine
         return segment(pictures)
 
-    monkeypatch.setattr(slow, "segment", slowly)
+    monkeypatch.setattr(slow, "segment_whole", slowly)
     monkeypatch.setattr("unet_core.trial.ROUNDS", 1)
     assert times_as_long(quick, slow) > 1.5
     assert times_as_long(slow, quick) < 0.7
