@@ -19,7 +19,7 @@ from worker.queue.broker import redis_binary
 
 ROOT = Path(__file__).parent.parent
 SHOOT = "4711-golf"
-NAMES = {"show NAME": "show studio-6"}
+NAMES = {"show NAME": "show studio-7"}
 STUDIO = "queue.studio:6379"
 """Where the pages' Redis is."""
 INSTALL = "pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check ."

@@ -23,7 +23,7 @@ from unet_core.segment import cpu_has_bfloat16
 OUR_NETWORK = UNetConfig(
     width=32, max_width=128, depth=5, norm="batch", fold=2, encoder="efficientnet-lite0"
 )
-OUR_LONG_SIDE_PX = 1152
+OUR_LONG_SIDE_PX = 1536
 
 Validate = Callable[[UNet], float]
 """Takes the averaged network in evaluation mode, gives a figure: more is better."""
