@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from worker.booth.finding import LATEST, PAST, Finding
 from worker.errors import FolderError
 from worker.outbox.files import sha256, write_file
-from worker.outbox.manifest import MANIFEST, read_manifest
+from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
     from worker.booth.view import ShootView
@@ -127,6 +127,8 @@ class BoothHistory:
         return first.shoot
 
     def _judge(self, chosen: list[tuple[Path, int]], word: Acceptance | None) -> BoothHealth:
+        if len(chosen) < NEEDED and not word:  # without OpenCV: this is asked by `status`
+            return BoothHealth(sum(_telling(folder) is not None for folder, _ in chosen))
         views = [view for view in self._known(chosen) if not word or view.taken_ns >= word.since_ns]
         if len(views) < NEEDED:
             return BoothHealth(len(views))
@@ -178,9 +180,15 @@ def _read(kind: type[Record], path: Path) -> Record | None:
         return None
 
 
-def _view(folder: Path) -> ShootView | None:
+def _telling(folder: Path) -> Manifest | None:
+    """The manifest of a shoot that tells of the booth."""
     manifest = read_manifest(folder)
-    if manifest is None or not any(row.booth for row in manifest.frames):
+    return manifest if manifest and any(row.booth for row in manifest.frames) else None
+
+
+def _view(folder: Path) -> ShootView | None:
+    manifest = _telling(folder)
+    if manifest is None:
         return None
     from worker.booth.view import shoot_view  # loads OpenCV
 

@@ -56,12 +56,20 @@ def test_what_was_read_is_not_read_again(
         return real(folder)
 
     monkeypatch.setattr(history_module, "read_manifest", noting)
-    history.look()
-    assert len(read) == 14
-    history.look()
     publish(outbox, [manifest(15)], first=15)
     history.look()
-    assert read[14:] == ["car-015"]
+    assert len(read) == 15
+    history.look()
+    publish(outbox, [manifest(16)], first=16)
+    history.look()
+    assert read[15:] == ["car-016"]
+
+
+def test_too_few_shoots_are_counted_without_opencv(
+    outbox: Path, history: BoothHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.booth.view.shoot_view", None)
+    assert history.look().shoots == 14
 
 
 def test_what_is_told_need_not_be_found_again(
