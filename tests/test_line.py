@@ -135,25 +135,19 @@ def test_watcher_redis_and_two_workers_run_as_processes_of_their_own(
     redis = EmbeddedRedis(tmp_path / "shared")
     redis.start()
     url = {"CYCLORAMA_BROKER_URL": redis.url}
-    names: list[str] = []
-
-    def drop_another() -> None:
-        names.append(f"car{len(names)}")
-        drop(shoot, studio, name=names[-1])
-
+    names = [f"car{number}" for number in range(8)]
+    one_job = {"CYCLORAMA_JOBS": "1", **url}
     try:
-        for _ in range(6):
-            drop_another()
-        with studio.running("watch", **url), studio.running("worker", CYCLORAMA_JOBS="1", **url):
-            studio.wait_for(lambda: any(map(studio.manifest, names)), seconds=120)
-            with studio.running("worker", CYCLORAMA_JOBS="1", **url):
-                while len(names) < 60:  # work keeps coming until the second has had its share
-                    drop_another()
-                    shares = [worker["frames"] for worker in studio.status(**url)["workers"]]
-                    if len(shares) == 2 and min(shares) >= 16:
-                        break
-                studio.wait_for(lambda: all(map(studio.manifest, names)), seconds=200)
-                beats = studio.beats(at_least=16 * len(names), **url)
+        with (
+            studio.running("watch", **url),
+            studio.running("worker", **one_job),
+            studio.running("worker", **one_job),
+        ):
+            studio.wait_for(lambda: len(studio.status(**url)["workers"]) == 2, seconds=120)
+            for name in names:
+                drop(shoot, studio, name=name)
+            studio.wait_for(lambda: all(map(studio.manifest, names)), seconds=200)
+            beats = studio.beats(at_least=16 * len(names), **url)
     finally:
         redis.stop()
     shares = [worker["frames"] for worker in beats]

@@ -100,7 +100,7 @@ def test_a_worker_above_its_memory_ceiling_finishes_and_is_replaced(
         plant.signal("worker-1", signal.SIGTERM)
         plant.wait_for(lambda: len(plant.deaths) == 1)
         part = plant.studio.root / "part-large"
-        drop_photos(part, 12, size=(3000, 2000))
+        drop_photos(part, 6, size=(3000, 2000))
         part.rename(plant.studio.inbox / "large")
         plant.wait_for(lambda: ("worker-1", REPLACE_ME) in plant.deaths, seconds=120)
         plant.studio.environment["CYCLORAMA_MEMORY_MB"] = "0"
