@@ -121,6 +121,9 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--page", type=Path, metavar="FOLDER", help="writes a page to look at")
     parser.add_argument("--worst", type=at_least_1, default=8, metavar="N", help="frames on it")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--whole", action="store_true", help="look at whole photos on a processor, too"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     return parser.parse_args()
 
@@ -148,6 +151,7 @@ def measured(options: argparse.Namespace, unreadable: dict[Path, str]) -> list[M
     with progress() as bar:
         for result in results:
             segmenter = Segmenter.load(result.version, device)
+            segmenter.by_region &= not options.whole
             for pair in bar.track(pairs, description=result.label):
                 if pair.image not in unreadable:
                     try_one(segmenter, pair, result.scores, unreadable)

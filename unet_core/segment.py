@@ -86,7 +86,8 @@ class Segmenter:
         :func:`choose_device` says so before."""
         self.card, self.device, self.runtime = card, device, runtime
         self._stride = network.config.stride
-        self._by_region = device.type == "cpu" and not card.squash_px
+        self.by_region = device.type == "cpu" and not card.squash_px
+        """Whether of a large picture only the subject's region is looked at in full."""
         self._masks = _by_openvino(network) if runtime == "openvino" else _ByTorch(network, device)
 
     @classmethod
@@ -132,7 +133,7 @@ class Segmenter:
         A processor, which gains nothing from batches, looks at a large picture only where its
         subject is.
         """
-        if self._by_region and max(pictures[0].shape) >= REGION_PX:
+        if self.by_region and max(pictures[0].shape) >= REGION_PX:
             return [mask_by_region(picture, self._whole) for picture in pictures]
         return self.segment_whole(pictures)
 

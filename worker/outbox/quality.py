@@ -13,8 +13,8 @@ CODES = ("nothing-found", "low-confidence", "touches-border", "more-pieces", "ho
 """Of the flags here; those of a frame in its turn are in `turn`."""
 NOTHING_BELOW_AREA = 0.005
 LOW_CERTAINTY = 0.58
-"""Of the edge. With studio-6, 144 photos of real booths reach 0.68 and more, 37 rendered ones 0.73;
-six of streets lay at 0.52 and below with the checkpoint before."""
+"""Of the edge. With studio-7, 64 photos of real booths reach 0.65 and more, 37 rendered ones 0.69;
+six of streets lay at 0.52 and below with studio-5."""
 EDGE_PX = 3
 LARGE_PIECE = 0.02
 """Of the largest piece's area, from which another one is worth a look: no antenna or mirror that
