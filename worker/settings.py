@@ -85,7 +85,12 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(5, ge=1, le=100, description="crashes after which a shoot rests")
     jobs: int = Field(2, ge=1, le=64, description="shoots at once in one worker")
-    batch: int = Field(0, ge=0, le=256, description="pictures in a batch at most; 0: by device")
+    batch: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="pictures in a batch at most; 0: by device, 1 on a processor",
+    )
     frames_in_flight: int = Field(
         0, ge=0, le=1024, description="frames in memory at most; 0: by device"
     )
