@@ -1,6 +1,6 @@
 """What was tried to make the line fast, side by side: runtimes, threads, memory, codecs.
 
-    .venv/bin/python scripts/tried.py [--photo FILE] [--repeats N] [--no-compile] [--json]
+    .venv/bin/python scripts/tried.py [--photo FILE] [--repeats N] [--as-it-is] [--json]
 
 All of a group take turns, after a round that does not count. What is not installed (openvino, nncf,
 onnxruntime) is left out and named. Integers are calibrated on the photos beside FILE.
@@ -56,7 +56,9 @@ def main() -> int:
     parser.add_argument("--photo", type=Path, help="default: a rendered one of 1918×1280")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument(
-        "--no-compile", action="store_true", help="leave out torch.compile, which takes a minute"
+        "--as-it-is",
+        action="store_true",
+        help="leave out what compiles or translates the network first, which takes minutes",
     )
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     parser.add_argument("--in-memory", choices=["kept", "usual"], help=argparse.SUPPRESS)
@@ -67,7 +69,7 @@ def main() -> int:
         if options.in_memory:
             print(_frame_seconds(path, kept=options.in_memory == "kept"))
             return 0
-        forms = network_forms(path, root, err, compiled=not options.no_compile)
+        forms = network_forms(path, root, err, translate=not options.as_it_is)
         groups = {
             "network, one thread, ms of processor": {n: one_thread(f) for n, f in forms.items()},
             "network, all cores, ms a picture": _threads(path),

@@ -29,10 +29,11 @@ CALIBRATION_PHOTOS = 16
 CPU = torch.device("cpu")
 
 
-def network_forms(path: Path, root: Path, err: Console, *, compiled: bool) -> dict[str, Form]:
+def network_forms(path: Path, root: Path, err: Console, *, translate: bool) -> dict[str, Form]:
     """Every form that runs here, on the photo ``path``; what does not is named on ``err``.
 
-    8-bit integers are calibrated on photos that lie beside ``path``.
+    Those that are compiled or translated first only where ``translate`` says so; 8-bit integers are
+    calibrated on photos that lie beside ``path``.
     """
     torch.set_num_threads(1)
     network, card = load_checkpoint(ModelStore(SHIPPED).champion().folder)
@@ -42,12 +43,12 @@ def network_forms(path: Path, root: Path, err: Console, *, compiled: bool) -> di
     others = [segmenter.prepare(decode(other).srgb()) for other in beside]
     forms = _pytorch(network, picture)
     makers: Sequence[Callable[[], dict[str, Form]]] = (
-        lambda: _compiled(network, picture) if compiled else {},
+        lambda: _compiled(network, picture),
         lambda: _onnx_runtime(network, card, picture, root),
         lambda: _openvino(network, picture),
         lambda: _eight_bits(network, picture, others),
     )
-    for maker in makers:
+    for maker in makers if translate else ():
         try:
             forms |= maker()
         except Exception as error:

@@ -79,7 +79,7 @@ def test_what_was_tried_is_measured_side_by_side(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "car.jpg")
 
-    report = run("tried.py", "--photo", str(tmp_path / "car.jpg"), "--repeats", "1", "--no-compile")
+    report = run("tried.py", "--photo", str(tmp_path / "car.jpg"), "--repeats", "1", "--as-it-is")
 
     groups = report["milliseconds"]
     assert len(groups) == 4
