@@ -135,7 +135,7 @@ def worked(root: Path, shoots: int) -> dict[str, Any]:
         "memory_mb_in_the_middle": steady[len(steady) // 2],
         "memory_mb_at_the_end": steady[-1],
         "growth": round(steady[-1] / steady[0] - 1, 4),
-        "idle_watcher_share_of_a_core": round(idle, 4),
+        "idle_watcher_share_of_a_core": round(idle, 6),
     }
 
 
