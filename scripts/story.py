@@ -211,11 +211,7 @@ def last_night(settings: Settings, options: argparse.Namespace) -> Night:
     for path in sorted(settings.state.glob(f"retraining/*/{REPORT}")):
         found = json.loads(path.read_bytes())
         return Night(found["outcome"], found["reason"], path.parent)
-    chosen = NightOptions(
-        booths=options.booths,
-        crop=tuple(options.crop),
-        booth_width_px=options.long_side,
-    )
+    chosen = NightOptions(booths=options.booths, crop=tuple(options.crop))
     night = retrain(settings, chosen, pause=Courtesy(shoots_wait(settings)))
     err.print(f"{night.outcome}: {night.reason}", markup=False)
     return night

@@ -44,7 +44,6 @@ def main(given: Sequence[str] | None = None) -> int:
         chosen = NightOptions(
             replay=options.pictures,
             booths=options.booths,
-            booth_width_px=options.booth_width,
             steps=options.steps,
             batch=options.batch,
             crop=tuple(options.crop),
@@ -95,7 +94,6 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add("--at-least", type=int, metavar="N", help="new corrections that are worth a night")
     add("--pictures", type=int, default=256, help="of DATA, to train on [default: 256]")
     add("--booths", type=int, default=4, help="rendered cars, to train on [default: 4]")
-    add("--booth-width", type=int, default=960, metavar="PX", help="[default: 960]")
     add("--steps", type=int, help="instead of what fits into the minutes")
     add("--batch", type=int, default=4, help="[default: 4]")
     add("--crop", type=int, nargs=2, default=(384, 576), metavar=("H", "W"))

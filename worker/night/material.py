@@ -32,7 +32,6 @@ class NightOptions:
     """Pictures of the base set beside the corrections."""
     booths: int = 4
     """Rendered cars beside them."""
-    booth_width_px: int = 960
     steps: int | None = None
     """Instead of as many as fit into the settings' minutes."""
     batch: int = 4
@@ -84,14 +83,14 @@ def replayed(settings: Settings, kept_out: set[str], options: NightOptions) -> l
     return sample(pairs, options.replay, seed=0)
 
 
-def rendered_booths(runs: Path, options: NightOptions) -> list[Pair]:
-    """Rendered shoots, kept from night to night."""
-    folder = runs / "booths"
-    width, height = options.booth_width_px, options.booth_width_px * 2 // 3
-    for seed in range(FIRST_BOOTH, FIRST_BOOTH + options.booths):
+def rendered_booths(runs: Path, booths: int, width_px: int) -> list[Pair]:
+    """So many rendered shoots with photos of this width, kept from night to night."""
+    folder = runs / f"booths-{width_px}px"
+    width, height = width_px, width_px * 2 // 3
+    for seed in range(FIRST_BOOTH, FIRST_BOOTH + booths):
         if len(list(folder.glob(f"train/booth-{seed}_*.jpg"))) < BOOTH_ANGLES:
             write_truth(Booth(seed=seed, angles=BOOTH_ANGLES, width=width, height=height), folder)
-    return find_pairs(folder, rendered=True) if options.booths else []
+    return find_pairs(folder, rendered=True) if booths else []
 
 
 def labelled(shelf: Shelf, entries: list[Entry]) -> list[Pair]:

@@ -109,7 +109,8 @@ def _night(
 ) -> Night:
     runs, champion = settings.state / "retraining", store.champion()
     shelf = Shelf(settings.corrections_folder / FOLDER)
-    kept_out = kept_out_by_studio(settings) | set(read_card(champion.folder).holdout)
+    card = read_card(champion.folder)
+    kept_out = kept_out_by_studio(settings) | set(card.holdout)
     holdout = frozen_holdout(settings, shelf, kept_out)
     folder = _unfinished(runs, champion)
     if folder is None:
@@ -123,7 +124,7 @@ def _night(
         material = Material(
             labelled(shelf, shelf.entries()),
             replayed(settings, kept_out, options),
-            rendered_booths(runs, options),
+            rendered_booths(runs, options.booths, card.long_side_px),
         )
         plan = _plan(settings, options, champion, folder.name, shelf, mixed(material, kept_out))
         if options.steps is None:

@@ -37,7 +37,7 @@ def studio(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_not_given_is_as_a_night_does_it_by_itself() -> None:
     given, own = vars(arguments([])), asdict(NightOptions())
     assert given["pictures"] == own["replay"]
-    assert (given["booths"], given["booth_width"]) == (own["booths"], own["booth_width_px"])
+    assert given["booths"] == own["booths"]
     assert (given["steps"], given["batch"], given["crop"]) == (None, own["batch"], own["crop"])
     settings = ("replay", "minutes", "at_least", "device")
     assert [given[name] for name in settings] == [None] * 4, "the settings say"

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.carvana import write_cars
 from tests.worker.night.nights import shelve
@@ -26,7 +27,7 @@ from worker.night.material import (
 )
 from worker.settings import Settings
 
-OPTIONS = NightOptions(replay=5, booths=1, booth_width_px=48)
+OPTIONS = NightOptions(replay=5)
 
 
 @pytest.fixture
@@ -124,15 +125,18 @@ def test_the_same_old_pictures_are_seen_every_night_and_none_of_the_holdout(
 
 
 def test_booths_are_rendered_once_and_kept_from_night_to_night(tmp_path: Path) -> None:
-    found = rendered_booths(tmp_path, OPTIONS)
+    found = rendered_booths(tmp_path, 1, 48)
     assert len(found) == BOOTH_ANGLES
     assert all(pair.rendered for pair in found)
+    with Image.open(found[0].image) as photo:
+        assert photo.size == (48, 32)
     times = [pair.image.stat().st_mtime_ns for pair in found]
-    assert rendered_booths(tmp_path, OPTIONS) == found
+    assert rendered_booths(tmp_path, 1, 48) == found
     assert [pair.image.stat().st_mtime_ns for pair in found] == times
     found[2].image.unlink()  # a night was cut off while it rendered
-    assert rendered_booths(tmp_path, OPTIONS) == found
-    assert rendered_booths(tmp_path, NightOptions(booths=0)) == []
+    assert rendered_booths(tmp_path, 1, 48) == found
+    assert rendered_booths(tmp_path, 0, 48) == []
+    assert rendered_booths(tmp_path, 1, 24) != found, "another champion sees another size"
 
 
 def test_corrections_are_pairs_of_their_own_car_that_lie_on_the_shelf(settings: Settings) -> None:
