@@ -14,7 +14,7 @@ CODES = ("nothing-found", "low-confidence", "touches-border", "more-pieces", "ho
 NOTHING_BELOW_AREA = 0.005
 LOW_CERTAINTY = 0.58
 """Of the edge. With studio-7, 64 photos of real booths reach 0.65 and more, 37 rendered ones 0.69;
-six of streets lay at 0.52 and below with studio-5."""
+five of streets lie at 0.37 and below."""
 EDGE_PX = 3
 LARGE_PIECE = 0.02
 """Of the largest piece's area, from which another one is worth a look: no antenna or mirror that
