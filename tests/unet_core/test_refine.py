@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.carvana import disc, picture_of
 from unet_core.metrics import boundary_f
-from unet_core.refine import refine, without_fog, without_specks
+from unet_core.refine import refine
 
 Picture = NDArray[np.uint8]
 
@@ -63,13 +63,6 @@ def test_a_network_that_is_never_quite_sure_leaves_no_veil() -> None:
     assert set(np.unique(ours[truth == 255])) == {255}
 
 
-def test_an_island_that_is_nowhere_likely_goes_however_large() -> None:
-    mask = disc(96, 128, centre=(48, 40), radius=30)
-    mask[10:80, 100:120] = 120
-
-    assert not without_specks(mask)[:, 90:].any()
-
-
 def test_an_enlarged_mask_is_nearer_to_the_truth_than_bilinear_enlargement() -> None:
     truth = car_like(256, 384)
     small = reduced(truth, 4)
@@ -109,7 +102,7 @@ def test_where_network_and_photo_do_not_know_where_the_edge_is_it_stays_soft() -
 
     ours = refine(doubt, np.full((240, 320, 3), 90, np.uint8))
 
-    assert soft_pixels(ours) > 0.4 * soft_pixels(enlarged(doubt, truth))  # fog at its rims went
+    assert soft_pixels(ours) > 0.25 * soft_pixels(enlarged(doubt, truth))  # its rims were decided
 
 
 def test_a_photo_of_many_megapixels_is_asked_at_twice_the_masks_size_and_the_edge_stays() -> None:
@@ -172,53 +165,6 @@ def test_a_mask_larger_than_the_picture_is_reduced() -> None:
     assert boundary_f(refine(large, picture_of(truth)), truth, tolerance_px=1.5) > 0.99
 
 
-def test_specks_go_with_their_soft_rim_and_a_second_piece_beside_stays() -> None:
-    body = disc(96, 128, centre=(48, 40), radius=30)
-    mirror = disc(96, 128, centre=(48, 80), radius=8)
-    speck = disc(96, 128, centre=(10, 110), radius=1.5)
-    speck[10, 113] = 9
-
-    cleaned = without_specks(np.maximum.reduce([body, mirror, speck]))
-
-    np.testing.assert_array_equal(cleaned, np.maximum(body, mirror))
-
-
-def test_a_mask_in_one_piece_or_none_is_returned_as_it_is() -> None:
-    for mask in (disc(40, 40, centre=(20, 20), radius=9), np.zeros((40, 40), np.uint8)):
-        assert without_specks(mask) is mask
-
-
-def test_removing_specks_leaves_the_given_mask_alone() -> None:
-    mask = disc(64, 64, centre=(32, 32), radius=20)
-    mask[2, 2] = 255
-    before = mask.copy()
-
-    assert without_specks(mask)[2, 2] == 0
-    np.testing.assert_array_equal(mask, before)
-
-
-def test_a_speck_is_one_by_the_share_of_the_largest_piece() -> None:
-    mask = np.zeros((40, 120), np.uint8)
-    mask[0:20, 0:20] = 255  # 400 pixels
-    mask[21:25, 2] = 255  # 4 pixels: just the hundredth part
-    mask[21:24, 12] = 255  # 3 pixels: less
-
-    cleaned = without_specks(mask)
-
-    assert (cleaned[21:25, 2] == 255).all()
-    assert not cleaned[21:, 12].any()
-
-
-@pytest.mark.parametrize(("radius", "gap", "stays"), [(6, 1, True), (6, 12, False), (18, 12, True)])
-def test_a_piece_that_lies_apart_stays_only_if_it_is_large(
-    radius: int, gap: int, stays: bool
-) -> None:
-    body = disc(100, 160, centre=(50, 34), radius=30)
-    other = disc(100, 160, centre=(50, 64 + gap + radius), radius=radius)
-
-    assert without_specks(np.maximum(body, other))[:, 66:].any() == stays
-
-
 def test_a_mask_of_an_enlarged_picture_is_averaged_back() -> None:
     mask = np.zeros((40, 60), np.uint8)
     mask[:, 30:] = 255
@@ -228,20 +174,3 @@ def test_a_mask_of_an_enlarged_picture_is_averaged_back() -> None:
     assert (reduced[:, :7] == 0).all()
     assert (reduced[:, 7] == 191).all()  # three quarters of its pixels
     assert (reduced[:, 8:] == 255).all()
-
-
-def test_fog_is_lifted_and_an_antenna_as_faint_and_a_clear_edge_stay() -> None:
-    truth = disc(240, 320, centre=(140, 160), radius=80)
-    foggy = truth.copy()
-    foggy[100:130, 260:300] = 40  # a smear beside the subject
-    foggy[110:140, 150:180] = 215  # a doubt in its midst
-    foggy[10:62, 160:163] = 40  # an antenna that touches it
-
-    cleared = without_fog(foggy)
-
-    assert not cleared[105:125, 265:295].any()
-    assert (cleared[115:135, 155:175] == 255).all()
-    assert (cleared[15:50, 160:163] == 40).all()
-    outline = cv2.dilate(truth, np.ones((3, 3))) != cv2.erode(truth, np.ones((3, 3)))
-    outline &= foggy == truth
-    np.testing.assert_allclose(cleared[outline], truth[outline], atol=2)

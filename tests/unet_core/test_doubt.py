@@ -1,0 +1,164 @@
+"""What a network is not sure of: specks, fog, faint lines, rags in the dark."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.carvana import disc
+from unet_core.doubt import (
+    decide,
+    settle_the_dark,
+    without_faint_lines,
+    without_fog,
+    without_specks,
+)
+
+Picture = NDArray[np.uint8]
+
+
+def test_an_island_that_is_nowhere_likely_goes_however_large() -> None:
+    mask = disc(96, 128, centre=(48, 40), radius=30)
+    mask[10:80, 100:120] = 120
+
+    assert not without_specks(mask)[:, 90:].any()
+
+
+def test_specks_go_with_their_soft_rim_and_a_second_piece_beside_stays() -> None:
+    body = disc(96, 128, centre=(48, 40), radius=30)
+    mirror = disc(96, 128, centre=(48, 80), radius=8)
+    speck = disc(96, 128, centre=(10, 110), radius=1.5)
+    speck[10, 113] = 9
+
+    cleaned = without_specks(np.maximum.reduce([body, mirror, speck]))
+
+    np.testing.assert_array_equal(cleaned, np.maximum(body, mirror))
+
+
+def test_a_mask_in_one_piece_or_none_is_returned_as_it_is() -> None:
+    for mask in (disc(40, 40, centre=(20, 20), radius=9), np.zeros((40, 40), np.uint8)):
+        assert without_specks(mask) is mask
+
+
+def test_removing_specks_leaves_the_given_mask_alone() -> None:
+    mask = disc(64, 64, centre=(32, 32), radius=20)
+    mask[2, 2] = 255
+    before = mask.copy()
+
+    assert without_specks(mask)[2, 2] == 0
+    np.testing.assert_array_equal(mask, before)
+
+
+def test_a_speck_is_one_by_the_share_of_the_largest_piece() -> None:
+    mask = np.zeros((40, 120), np.uint8)
+    mask[0:20, 0:20] = 255  # 400 pixels
+    mask[21:25, 2] = 255  # 4 pixels: just the hundredth part
+    mask[21:24, 12] = 255  # 3 pixels: less
+
+    cleaned = without_specks(mask)
+
+    assert (cleaned[21:25, 2] == 255).all()
+    assert not cleaned[21:, 12].any()
+
+
+@pytest.mark.parametrize(("radius", "gap", "stays"), [(6, 1, True), (6, 12, False), (18, 12, True)])
+def test_a_piece_that_lies_apart_stays_only_if_it_is_large(
+    radius: int, gap: int, stays: bool
+) -> None:
+    body = disc(100, 160, centre=(50, 34), radius=30)
+    other = disc(100, 160, centre=(50, 64 + gap + radius), radius=radius)
+
+    assert without_specks(np.maximum(body, other))[:, 66:].any() == stays
+
+
+def test_fog_is_lifted_and_an_antenna_as_faint_and_a_clear_edge_stay() -> None:
+    truth = disc(240, 320, centre=(140, 160), radius=80)
+    foggy = truth.copy()
+    foggy[100:130, 260:300] = 40  # a smear beside the subject
+    foggy[110:140, 150:180] = 215  # a doubt in its midst
+    foggy[10:62, 160:163] = 40  # an antenna that touches it
+
+    cleared = without_fog(foggy)
+
+    assert not cleared[105:125, 265:295].any()
+    assert (cleared[115:135, 155:175] == 255).all()
+    assert (cleared[15:50, 160:163] == 40).all()
+    outline = cv2.dilate(truth, np.ones((3, 3))) != cv2.erode(truth, np.ones((3, 3)))
+    outline &= foggy == truth
+    np.testing.assert_allclose(cleared[outline], truth[outline], atol=2)
+
+
+def test_a_joint_of_the_wall_goes_and_a_faint_antenna_with_a_tip_stays() -> None:
+    mask = disc(200, 320, centre=(140, 160), radius=80)
+    mask[20:80, 120:122] = 60  # a joint above the roof
+    mask[20:70, 200:202] = 90  # an antenna
+    mask[20:26, 200:202] = 160  # … and its tip
+    mask[40:62, 200:202] = 140  # … and its foot
+
+    kept = without_faint_lines(mask)
+
+    assert not kept[20:60, 120:122].any()
+    np.testing.assert_array_equal(kept[20:60, 200:202], mask[20:60, 200:202])
+    body = mask >= 128
+    np.testing.assert_array_equal(kept[body], mask[body])
+
+
+def ragged(height: int = 160, width: int = 240) -> tuple[Picture, Picture]:
+    """A mask (H, W) uint8 whose upper and side edges are sharp and whose lower one is in doubt,
+    with fingers, and its rows of doubt."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[30:100, 40:200] = 255
+    falling = np.linspace(255, 0, 30).astype(np.uint8)[:, None]
+    mask[100:130, 40:200] = falling
+    mask[100:124, 60:180:12] = 170
+    mask[104:128, 66:180:12] = 85
+    return mask, mask[100:130, 50:190]
+
+
+def roughness(mask: Picture) -> float:
+    """How much longer than the width of ``mask`` (h, w) uint8 its outline at one half is."""
+    outlines, _ = cv2.findContours(np.uint8(mask >= 128), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return sum(cv2.arcLength(outline, closed=True) for outline in outlines) / mask.shape[1]
+
+
+def test_rags_in_the_dark_become_one_plain_outline() -> None:
+    mask, rows = ragged()
+    before = roughness(rows)
+
+    settle_the_dark(mask, np.full((160, 240, 3), 20, np.uint8))
+
+    assert roughness(mask[100:130, 50:190]) < 0.6 * before
+    area = int((mask >= 128).sum())
+    assert abs(area - int((ragged()[0] >= 128).sum())) < 0.05 * area
+
+
+def test_what_the_network_knows_stays_in_the_dark_and_doubt_stays_in_the_light() -> None:
+    dark, before = ragged()[0], ragged()[0]
+    settle_the_dark(dark, np.full((320, 480, 3), 20, np.uint8))
+    np.testing.assert_array_equal(dark[:90], before[:90])
+    light = before.copy()
+    settle_the_dark(light, np.full((160, 240, 3), 120, np.uint8))
+    np.testing.assert_array_equal(light, before)
+
+
+def test_a_faint_antenna_before_a_dark_wall_stays() -> None:
+    mask = disc(200, 320, centre=(140, 160), radius=80)
+    mask[20:62, 160:163] = 100
+    before = mask.copy()
+
+    settle_the_dark(mask, np.full((200, 320, 3), 20, np.uint8))
+
+    np.testing.assert_array_equal(mask[:55], before[:55])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (37, 61), (64, 5)])
+@pytest.mark.parametrize("level", [0, 110, 255])
+def test_masks_of_any_size_are_decided(size: tuple[int, int], level: int) -> None:
+    mask = np.full(size, level, np.uint8)
+
+    decide(mask, np.zeros((50, 80, 3), np.uint8))
+
+    assert mask.shape == size
+    assert level == 110 or (mask == level).all()

@@ -1,0 +1,187 @@
+"""What a network is not sure of, decided as a person would: in its own mask, before it is enlarged.
+
+    mask ─ no specks ─ no faint lines ─ a plain outline in the dark ─ less fog ─ mask
+
+A mask is a likelihood, and a likelihood of a third looks like a stain. Far from clear edges it is
+taken more decided than it is. Thin parts are the exception: an antenna is faint because it is
+thin, and stays as faint as it is.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+THIN_PX = 7
+"""What is narrower is thin, in pixels of the mask."""
+CLEAR_PX, DOUBTFUL_PX = 2.0, 5.0
+"""Ramps up to the first are an edge that the network knows, those from the second on are doubt;
+widths from empty to full in pixels of its own mask, where a sharp edge has about 2."""
+FOG = 60
+"""Where a doubt is wider than an antenna so many levels of 255 next to empty and to full say
+nothing: a smear beside a mirror looks worse than an edge out of place."""
+BESIDE_PX, ALONG_PX = 4, 20
+"""A thin part that is less likely than not is believed so near the subject's body, and so near
+what is likely of a thin part itself."""
+DARK, LIGHT = 50, 90
+"""Levels of 255: in the first a photo shows nothing of what is subject and what is shadow, in the
+second enough."""
+SMOOTH = 4
+"""In the dark an outline is looked at so many times smaller…"""
+DECIDED = 3.0
+"""…and so many times as steep."""
+FULL_SWING, NO_EDGE = 0.9, 0.6
+"""From empty to full: where a mask changes as much as the first within a few pixels there is an
+edge, and below the second none."""
+UNSURE = 0.02, 0.1
+"""From empty or full: up to the first a mask is sure, from the second on it is not."""
+SPECK_SHARE = 0.01
+"""A piece is a speck below this share of the largest one's area."""
+NEAR_SHARE = 0.02
+"""A piece is near the largest one up to this share of the picture's long side…"""
+APART_SHARE = 0.25
+"""…and one that lies apart is the subject's from this share of the largest one's area."""
+
+
+def without(levels: int) -> Picture:
+    """(256,): what each level becomes where so many next to empty and to full say nothing."""
+    steeper = (np.arange(256) - levels) * 255 / (255 - 2 * levels)
+    return np.asarray(np.clip(steeper + 0.5, 0, 255), np.uint8)
+
+
+_WITHOUT_FOG = without(FOG)
+
+
+def decide(mask: Picture, photo: Picture) -> None:
+    """``mask`` (h, w) uint8 of ``photo`` (H, W, 3) uint8 sRGB, at any size, changed in place."""
+    part = around(mask, THIN_PX)
+    mask[part] = without_faint_lines(without_specks(mask[part]))
+    settle_the_dark(mask, photo)
+    mask[part] = without_fog(mask[part])
+
+
+def around(mask: Picture, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of what is not empty in a mask (h, w), with a margin in pixels."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return (
+        slice(max(0, top - margin), top + height + margin),
+        slice(max(0, left - margin), left + width + margin),
+    )
+
+
+def ramps(mask: Picture) -> Floats:
+    """How wide the ramp of the nearest edge of ``mask`` (h, w) uint8 is, from empty to full in
+    its pixels, (h, w); ``2 * DOUBTFUL_PX`` at most, and where there is none."""
+    slopes = (cv2.Sobel(mask, cv2.CV_32F, *axis, scale=1 / (8 * 255)) for axis in ((1, 0), (0, 1)))
+    # The steepest place of a ramp tells its width to the pixels beside it.
+    slope = cv2.dilate(cv2.magnitude(*slopes), np.ones((5, 5), np.uint8))
+    return np.asarray(1 / np.maximum(slope, 1 / (2 * DOUBTFUL_PX)), np.float32)
+
+
+def known(ramp_px: Floats) -> Floats:
+    """From 0 (doubt) to 1 (clear) for edges whose ramps are so wide."""
+    return np.asarray(np.clip((DOUBTFUL_PX - ramp_px) / (DOUBTFUL_PX - CLEAR_PX), 0, 1), np.float32)
+
+
+def without_fog(mask: Picture) -> Picture:
+    """The mask (h, w) uint8, more decided where it is in doubt all around; thin parts stay as
+    faint as they are, and so do edges that the network knows."""
+    disc = _disc(THIN_PX)
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)
+    cleared = cv2.subtract(mask, cv2.subtract(wide, cv2.LUT(wide, _WITHOUT_FOG)))
+    wide = cv2.morphologyEx(cleared, cv2.MORPH_CLOSE, disc)
+    cleared = cv2.add(cleared, cv2.subtract(cv2.LUT(wide, _WITHOUT_FOG), wide))
+    clear = known(ramps(mask))
+    return np.asarray(cv2.blendLinear(mask, cleared, clear, 1 - clear), np.uint8)
+
+
+def without_faint_lines(mask: Picture) -> Picture:
+    """The mask (h, w) uint8 without thin parts that nowhere get likely, as a joint of the wall
+    above a roof: an antenna has a tip."""
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(THIN_PX))
+    beside = cv2.dilate(cv2.inRange(wide, 128, 255), _square(BESIDE_PX))
+    likely = cv2.bitwise_and(cv2.inRange(mask, 128, 255), cv2.bitwise_not(beside))
+    believed = cv2.bitwise_or(beside, cv2.dilate(likely, _square(ALONG_PX)))
+    return np.asarray(cv2.copyTo(mask, believed, wide), np.uint8)
+
+
+def settle_the_dark(mask: Picture, photo: Picture) -> None:
+    """``mask`` (h, w) uint8, changed in place: where it is in doubt and ``photo`` (H, W, 3) uint8,
+    at any size, is dark, its outline becomes plain, without islands and fingers: below a bumper
+    nobody sees where the car ends, and everybody sees rags."""
+    small, doubt = _doubt_in_the_dark(mask, photo)
+    part = around((doubt > 0).astype(np.uint8), 2)
+    if not doubt[part].any():
+        return
+    plain = np.clip((cv2.GaussianBlur(small, (0, 0), 1.0)[part] - 0.5) * DECIDED + 0.5, 0, 1)
+    there = tuple(
+        slice(each.start * side // count, min(each.stop, count) * side // count)
+        for each, side, count in zip(part, mask.shape, small.shape, strict=True)
+    )
+    before = mask[there]
+    plain, share = (
+        cv2.resize(np.asarray(levels, np.float32), before.shape[::-1])
+        for levels in (255 * plain, doubt[part])
+    )
+    mask[there] = np.rint(before + (plain - before) * share)
+
+
+def _doubt_in_the_dark(mask: Picture, photo: Picture) -> tuple[Floats, Floats]:
+    """``mask`` (h, w) uint8 without thin parts and ``SMOOTH`` times smaller, in [0, 1], and from
+    0 to 1 where it is in doubt and the photo dark."""
+    height, width = mask.shape
+    size = max(1, width // SMOOTH), max(1, height // SMOOTH)
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(THIN_PX))
+    small, swing = (
+        np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA) / 255.0, np.float32)
+        for levels in (wide, cv2.morphologyEx(wide, cv2.MORPH_GRADIENT, _square(SMOOTH + 2)))
+    )
+    grey = cv2.cvtColor(cv2.resize(photo, size), cv2.COLOR_RGB2GRAY)
+    dark = _between(np.asarray(cv2.medianBlur(grey, 3), np.float32), LIGHT, DARK)
+    unsure = _between(np.minimum(small, 1 - small), *UNSURE)
+    doubt = dark * _between(swing, FULL_SWING, NO_EDGE) * unsure
+    return small, np.asarray(doubt, np.float32)
+
+
+def _between(levels: Floats, none: float, all_: float) -> Floats:
+    """From 0 (at ``none`` and beyond) to 1 (at ``all_`` and beyond)."""
+    return np.asarray(np.clip((levels - none) / (all_ - none), 0, 1), np.float32)
+
+
+def without_specks(mask: Picture) -> Picture:
+    """The mask (h, w) uint8 without pieces that are none of the subject's: smaller than a
+    hundredth of its largest, nowhere more likely subject than not, or lying apart from the
+    largest and much smaller than it (a dark corner of the booth; an antenna's tip lies near)."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    largest = int(areas.argmax())
+    rest = np.flatnonzero((labels != largest) & (mask > 0))
+    piece = labels.reshape(-1)[rest]
+    kept = np.zeros(count, np.bool_)
+    kept[piece[mask.reshape(-1)[rest] >= 128]] = True
+    kept &= areas >= SPECK_SHARE * areas[largest]
+    kept[largest] = mask[labels == largest].max() >= 128
+    small = kept & (areas < APART_SHARE * areas[largest])
+    if small.any():
+        apart = cv2.distanceTransform((labels != largest).astype(np.uint8), cv2.DIST_L2, 3)
+        near = apart.reshape(-1)[rest] <= NEAR_SHARE * max(mask.shape)
+        small[piece[near]] = False
+        kept &= ~small
+    if kept[1:].all():
+        return mask
+    return np.where(kept[labels], mask, np.uint8(0))
+
+
+def _disc(across_px: int) -> Picture:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across_px,) * 2), np.uint8)
+
+
+def _square(reach_px: int) -> Picture:
+    return np.ones((2 * reach_px + 1,) * 2, np.uint8)
