@@ -1,6 +1,6 @@
 """What a network is not sure of, decided as a person would: in its own mask, before it is enlarged.
 
-    mask ─ no specks ─ no faint lines ─ a plain outline in the dark ─ less fog ─ mask
+    mask ─ no specks ─ no faint lines or holes ─ a plain outline in the dark ─ less fog ─ mask
 
 A mask is a likelihood, and a likelihood of a third looks like a stain. Far from clear edges it is
 taken more decided than it is. Thin parts are the exception: an antenna is faint because it is
@@ -27,6 +27,8 @@ nothing: a smear beside a mirror looks worse than an edge out of place."""
 BESIDE_PX, ALONG_PX = 4, 20
 """A thin part that is less likely than not is believed so near the subject's body, and so near
 what is likely of a thin part itself."""
+OPEN = 40
+"""Up to this level of 255 a hole is one."""
 DARK, LIGHT = 50, 90
 """Levels of 255: in the first a photo shows nothing of what is subject and what is shadow, in the
 second enough."""
@@ -59,7 +61,7 @@ _WITHOUT_FOG = without(FOG)
 def decide(mask: Picture, photo: Picture) -> None:
     """``mask`` (h, w) uint8 of ``photo`` (H, W, 3) uint8 sRGB, at any size, changed in place."""
     part = around(mask, THIN_PX)
-    mask[part] = without_faint_lines(without_specks(mask[part]))
+    mask[part] = without_faint_holes(without_faint_lines(without_specks(mask[part])))
     settle_the_dark(mask, photo)
     mask[part] = without_fog(mask[part])
 
@@ -107,6 +109,20 @@ def without_faint_lines(mask: Picture) -> Picture:
     likely = cv2.bitwise_and(cv2.inRange(mask, 128, 255), cv2.bitwise_not(beside))
     believed = cv2.bitwise_or(beside, cv2.dilate(likely, _square(ALONG_PX)))
     return np.asarray(cv2.copyTo(mask, believed, wide), np.uint8)
+
+
+def without_faint_holes(mask: Picture) -> Picture:
+    """The mask (h, w) uint8 without holes that are nowhere clearly open: between spokes a network
+    sees many, and hand-made masks have few."""
+    _, labels = cv2.connectedComponents(cv2.inRange(mask, 0, 254))
+    closed = cv2.inRange(mask, OPEN + 1, 255)
+    rim = cv2.bitwise_and(cv2.dilate(closed, _square(1)), cv2.bitwise_not(closed))
+    is_open = np.zeros(int(labels.max()) + 1, np.bool_)
+    is_open[labels[rim > 0]] = True
+    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        is_open[border] = True
+    filled = (cv2.inRange(mask, OPEN + 1, 254) > 0) & ~is_open[labels]
+    return np.where(filled, np.uint8(255), mask)
 
 
 def settle_the_dark(mask: Picture, photo: Picture) -> None:

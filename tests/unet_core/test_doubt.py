@@ -11,6 +11,7 @@ from tests.carvana import disc
 from unet_core.doubt import (
     decide,
     settle_the_dark,
+    without_faint_holes,
     without_faint_lines,
     without_fog,
     without_specks,
@@ -103,6 +104,24 @@ def test_a_joint_of_the_wall_goes_and_a_faint_antenna_with_a_tip_stays() -> None
     np.testing.assert_array_equal(kept[20:60, 200:202], mask[20:60, 200:202])
     body = mask >= 128
     np.testing.assert_array_equal(kept[body], mask[body])
+
+
+def test_a_hole_that_is_nowhere_open_is_closed_and_an_open_one_and_the_outline_stay() -> None:
+    mask = disc(200, 320, centre=(100, 160), radius=80)
+    before = mask.copy()
+    mask[60:70, 130:140] = 90
+    mask[64:66, 134:136] = 45
+    mask[100:110, 180:190] = 90
+    mask[104:106, 184:186] = 10
+    open_hole = mask[95:115, 175:195].copy()
+
+    kept = without_faint_holes(mask)
+
+    np.testing.assert_array_equal(kept[95:115, 175:195], open_hole)
+    kept[95:115, 175:195] = 255
+    np.testing.assert_array_equal(kept, before)
+    unsure = np.full((20, 30), 110, np.uint8)
+    np.testing.assert_array_equal(without_faint_holes(unsure), unsure)
 
 
 def ragged(height: int = 160, width: int = 240) -> tuple[Picture, Picture]:
