@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Part = tuple[slice, slice]
+"""Rows and columns."""
 
 THIN_PX = 7
 """What is narrower is thin, in pixels of the mask."""
@@ -61,18 +63,28 @@ _WITHOUT_FOG = without(FOG)
 def decide(mask: Picture, photo: Picture) -> None:
     """``mask`` (h, w) uint8 of ``photo`` (H, W, 3) uint8 sRGB, at any size, changed in place."""
     part = around(mask, THIN_PX)
-    mask[part] = without_faint_holes(without_faint_lines(without_specks(mask[part])))
-    settle_the_dark(mask, photo)
-    mask[part] = without_fog(mask[part])
+    there = mask[part]
+    there[...] = without_faint_holes(without_faint_lines(without_specks(there)))
+    settle_the_dark(there, photo[_scaled(part, mask.shape, photo.shape[:2])])
+    there[...] = without_fog(there)
 
 
-def around(mask: Picture, margin: int) -> tuple[slice, slice]:
+def around(mask: Picture, margin: int) -> Part:
     """Rows and columns of what is not empty in a mask (h, w), with a margin in pixels."""
     left, top, width, height = cv2.boundingRect(mask)
     return (
         slice(max(0, top - margin), top + height + margin),
         slice(max(0, left - margin), left + width + margin),
     )
+
+
+def _scaled(part: Part, size: tuple[int, ...], other: tuple[int, ...]) -> Part:
+    """``part`` of a picture of ``size`` (h, w) in one of the ``other`` size: a pixel or more."""
+    rows, columns = (
+        slice(start := each.start * into // of, max(each.stop * into // of, start + 1))
+        for each, of, into in zip(part, size, other, strict=True)
+    )
+    return rows, columns
 
 
 def ramps(mask: Picture) -> Floats:
@@ -121,8 +133,13 @@ def without_faint_holes(mask: Picture) -> Picture:
     is_open[labels[rim > 0]] = True
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         is_open[border] = True
-    filled = (cv2.inRange(mask, OPEN + 1, 254) > 0) & ~is_open[labels]
-    return np.where(filled, np.uint8(255), mask)
+    soft = np.flatnonzero(cv2.inRange(mask, OPEN + 1, 254))
+    filled = soft[~is_open[labels.reshape(-1)[soft]]]
+    if not filled.size:
+        return mask
+    closed = mask.copy()
+    closed.reshape(-1)[filled] = 255
+    return closed
 
 
 def settle_the_dark(mask: Picture, photo: Picture) -> None:
@@ -134,10 +151,7 @@ def settle_the_dark(mask: Picture, photo: Picture) -> None:
     if not doubt[part].any():
         return
     plain = np.clip((cv2.GaussianBlur(small, (0, 0), 1.0)[part] - 0.5) * DECIDED + 0.5, 0, 1)
-    there = tuple(
-        slice(each.start * side // count, min(each.stop, count) * side // count)
-        for each, side, count in zip(part, mask.shape, small.shape, strict=True)
-    )
+    there = _scaled(part, small.shape, mask.shape)
     before = mask[there]
     plain, share = (
         cv2.resize(np.asarray(levels, np.float32), before.shape[::-1])

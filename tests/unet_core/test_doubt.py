@@ -179,5 +179,6 @@ def test_masks_of_any_size_are_decided(size: tuple[int, int], level: int) -> Non
 
     decide(mask, np.zeros((50, 80, 3), np.uint8))
 
+    decide(np.pad(mask, 9), np.zeros((1, 2, 3), np.uint8))
     assert mask.shape == size
     assert level == 110 or (mask == level).all()
