@@ -98,7 +98,7 @@ def ramps(mask: Picture) -> Floats:
 
 def known(ramp_px: Floats) -> Floats:
     """From 0 (doubt) to 1 (clear) for edges whose ramps are so wide."""
-    return np.asarray(np.clip((DOUBTFUL_PX - ramp_px) / (DOUBTFUL_PX - CLEAR_PX), 0, 1), np.float32)
+    return _between(ramp_px, DOUBTFUL_PX, CLEAR_PX)
 
 
 def without_fog(mask: Picture) -> Picture:
@@ -127,8 +127,8 @@ def without_faint_holes(mask: Picture) -> Picture:
     """The mask (h, w) uint8 without holes that are nowhere clearly open: between spokes a network
     sees many, and hand-made masks have few."""
     _, labels = cv2.connectedComponents(cv2.inRange(mask, 0, 254))
-    closed = cv2.inRange(mask, OPEN + 1, 255)
-    rim = cv2.bitwise_and(cv2.dilate(closed, _square(1)), cv2.bitwise_not(closed))
+    shut = cv2.inRange(mask, OPEN + 1, 255)
+    rim = cv2.bitwise_and(cv2.dilate(shut, _square(1)), cv2.bitwise_not(shut))
     is_open = np.zeros(int(labels.max()) + 1, np.bool_)
     is_open[labels[rim > 0]] = True
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
