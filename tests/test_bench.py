@@ -96,9 +96,13 @@ def test_the_last_line_is_json_with_the_ratios_of_the_medians(tmp_path: Path) ->
     report = json.loads(line)
     (size,) = report["sizes"]
     median = {name: row["median"] for name, row in size["milliseconds_a_frame"].items()}
-    assert report["line_over_bound"] == pytest.approx(size["bound_ms"] / median["line"], rel=0.01)
-    assert report["celery_over_line"] == pytest.approx(median["line"] / median["celery"], rel=0.01)
-    assert report["line_over_naive"] == pytest.approx(median["naive"] / median["line"], rel=0.01)
+    ratios = {
+        "line_over_bound": size["bound_ms"] / median["line"],
+        "celery_over_line": median["line"] / median["celery"],
+        "line_over_naive": median["naive"] / median["line"],
+    }
+    for name, ratio in ratios.items():  # printed with two decimals or three
+        assert report[name] == pytest.approx(ratio, rel=0.01, abs=0.01)
     assert report["frames_per_second"] > 0 and report["peak_rss_mb"] > 100
     assert "line_over_rembg" in report
     assert (size["photo"], size["frames"]) == ("96x64", 3)
