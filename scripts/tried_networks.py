@@ -14,7 +14,7 @@ from rich.console import Console
 
 from unet_core.checkpoint import Card, load_checkpoint
 from unet_core.export import export_onnx
-from unet_core.fusion import fuse_activations, fuse_batch_norm
+from unet_core.fusion import can_fuse_activations, fuse_activations, fuse_batch_norm
 from unet_core.images import decode
 from unet_core.model import UNet
 from unet_core.openvino_network import OpenVinoNetwork, pad_to_multiple, translated
@@ -85,11 +85,12 @@ def differences(forms: Mapping[str, Form]) -> dict[str, dict[str, float]]:
 def _pytorch(network: UNet, picture: Picture) -> dict[str, Form]:
     forms: dict[str, Form] = {}
     for dtype in (torch.float32, torch.bfloat16):
+        name = f"PyTorch {str(dtype).removeprefix('torch.')}"
         apart = fuse_batch_norm(network).to(memory_format=torch.channels_last)
-        joined = fuse_activations(fuse_batch_norm(network), dtype)
-        for how, form in {"": apart, ", activations joined": joined}.items():
-            name = f"PyTorch {str(dtype).removeprefix('torch.')}{how}"
-            forms[name] = _through(form, picture, dtype)
+        forms[name] = _through(apart, picture, dtype)
+        if can_fuse_activations(dtype):
+            joined = fuse_activations(fuse_batch_norm(network), dtype)
+            forms[f"{name}, activations joined"] = _through(joined, picture, dtype)
     return forms
 
 

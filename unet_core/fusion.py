@@ -28,18 +28,19 @@ def fuse_activations(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """``network``, changed in place: each ReLU and ReLU6 is done by the convolution before it, in
     ``dtype``, by oneDNN; as it is where this processor or this PyTorch cannot. The results are
     the same. For inference on the CPU alone."""
-    if not can_fuse_activations():
+    if not can_fuse_activations(dtype):
         return network
     return _each_row(network, lambda layers: _without_activations(layers, dtype))
 
 
-def can_fuse_activations() -> bool:
+def can_fuse_activations(dtype: torch.dtype) -> bool:
     """Whether PyTorch was built with oneDNN for this processor and has the operator, which is the
-    one that ``torch.compile`` writes."""
+    one that ``torch.compile`` writes; bfloat16 asks for more than AVX2."""
     return (
         torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.cpu.get_cpu_capability().startswith("AVX")
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and (dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
 
 
