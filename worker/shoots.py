@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -23,7 +23,7 @@ IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
 _NUMBER = re.compile(r"(?P<number>\d+)$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
 _NAME_BYTES = 230
-"""Of a stem at most: a file system takes 255, and a mark and a suffix may follow."""
+"""Of a name at most: a file system takes 255, and a mark and a suffix may follow."""
 
 
 def one_name(name: str) -> str:
@@ -134,12 +134,20 @@ def odd_angles(frames: Iterable[Frame], expected: int) -> list[str]:
         for angle, names in sorted(by_angle.items())
         if len(names) > 1
     ]
-    if turn.stop - turn.start > 2 * len(
-        by_angle
-    ):  # still arriving, or no turn at all: dates, counters
+    most = 2 * len(by_angle)
+    if turn.stop - turn.start > most:  # still arriving: what follows may be yet to come
+        turn = counted
+    if turn.stop - turn.start > most:  # no turn at all: dates, counters
         return twice
     missing = [angle for angle in turn if angle not in by_angle]
     return twice + ([f"missing: {_listed(missing)}"] if missing else [])
+
+
+def turn_remarks(frames: Sequence[Frame], expected: int) -> list[str]:
+    """What is to be said of a finished turn of ``expected`` angles: how many frames there are if
+    they are fewer, and its odd angles."""
+    fewer = [f"{len(frames)} of {expected} frames"] if len(frames) < expected else []
+    return fewer + odd_angles(frames, expected)
 
 
 def _listed(angles: list[int]) -> str:
@@ -154,7 +162,7 @@ def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     names = {}
     for path in paths:
         pure = PurePosixPath(path)
-        name = stem = sys.intern(_cut(pure.stem))  # most shoots have the same names
+        name = stem = sys.intern(shortened(pure.stem))  # most shoots have the same names
         if _folded(name) in taken:
             name = f"{stem}-{pure.suffix.removeprefix('.').lower()}"
         base, count = name, 2
@@ -179,5 +187,6 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _cut(stem: str) -> str:
-    return stem.encode()[:_NAME_BYTES].decode(errors="ignore")
+def shortened(name: str) -> str:
+    """``name``, cut so that a file system takes it with a mark and a suffix behind it."""
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.shoots import Source, frames, group, odd_angles, output_names, shoot_of
+from worker.shoots import (
+    Source,
+    frames,
+    group,
+    odd_angles,
+    output_names,
+    shoot_of,
+    turn_remarks,
+)
 
 STEMS = st.one_of(
     st.sampled_from(["a", "A", "a-png", "a-jpg-2", "contact-sheet", "ß", "ss", "É", "É", "J̌", "ǰ"]),
@@ -124,6 +132,7 @@ def test_frames_follow_their_numbers_however_long_these_are(names: list[str]) ->
         ([f"DSC_{n}.jpg" for n in range(4711, 4727)], []),
         ([f"DSC_{n}.jpg" for n in range(4711, 4728) if n != 4713], ["missing: angle 4713"]),
         (["01.jpg", "02.jpg"], []),
+        (["01.jpg", "03.jpg", "04.jpg"], ["missing: angle 2"]),
         (["front.jpg", "rear.jpg", "left.jpg"], []),
         (["03.jpg", "04.jpg", "05.jpg", "front.jpg"], []),  # no second angle 4
         (["1.jpg", "IMG_20261125074100123456.jpg"], []),
@@ -134,3 +143,9 @@ def test_angles_that_are_missing_or_there_twice_are_named(
     names: list[str], told: list[str]
 ) -> None:
     assert odd_angles(frames(source(f"car/{name}") for name in names), 16) == told
+
+
+def test_a_finished_turn_with_fewer_frames_than_expected_says_so() -> None:
+    some = frames(source(f"car/{n:02}.jpg") for n in (1, 2, 4))
+    assert turn_remarks(some, 16) == ["3 of 16 frames", "missing: angle 3"]
+    assert turn_remarks(some, 3) == ["missing: angle 3"]

@@ -50,7 +50,7 @@ from worker.outbox.publish import Staging
 from worker.outbox.turn import with_turn_flags
 from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, Frame, odd_angles
+from worker.shoots import PLATE, Frame, turn_remarks
 
 log = logging.getLogger(__name__)
 
@@ -234,11 +234,12 @@ class Line:
             yield dataclasses.replace(order, trial=trial)
 
     def _still_there(self, frames: list[Frame], done: dict[str, FrameRow]) -> bool:
-        """Whether any photo of the job is in the inbox yet. Those that went away before they were
-        read leave no row: whoever took them out does not want them."""
+        """Whether any photo of the job is in the inbox yet. Those that went away before their
+        picture was made leave no row: whoever took them out does not want them."""
         there = {f.name for f in frames if (self._places.inbox / f.source.path).exists()}
         for row in list(done.values()):
-            if row.error and row.error.code == "missing" and row.name not in there:
+            unmade = row.error.code == "missing" if row.error else "composite" not in row.outputs
+            if unmade and row.name not in there:
                 del done[row.name]
         return bool(there)
 
@@ -325,7 +326,7 @@ class Line:
             started=started,
             finished=now(),
             attempts=message.attempt,
-            remarks=odd_angles(message.to_frames(), preset.frames),
+            remarks=turn_remarks(message.to_frames(), preset.frames),
             frames=rows,
         )
 

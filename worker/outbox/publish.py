@@ -28,7 +28,7 @@ from worker.outbox.files import sha256, sync_folder, write_file
 from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.report import SheetFrame, contact_sheet, spin_page
-from worker.shoots import Source
+from worker.shoots import Source, ignored, shortened
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Staging:
             sync_folder(self.folder)
             replace_folder(self.folder, target, aside=places.retired(shoot))
         if not held:  # an edition that was delivered stays while a newer one is held
-            shutil.rmtree(places.held(shoot), ignore_errors=True)
+            put_away(places.held(shoot), target)
         _drop_empty(self.folder.parent)
         return target
 
@@ -144,10 +144,7 @@ class Staging:
             raise LeaseLost(f"another worker has taken over {self.shoot!r}") from error
 
     def _write_reports(self, manifest: Manifest) -> None:
-        frames = [_sheet_frame(row, self.folder) for row in manifest.frames]
-        facts = [manifest.status, manifest.preset.name, manifest.checkpoint.version]
-        subtitle = " · ".join(facts + manifest.remarks)
-        self.write(SHEET, contact_sheet(frames, title=self.shoot, subtitle=subtitle))
+        self.write(SHEET, _sheet(manifest, self.folder))
         turning = [row for row in manifest.frames if "composite" in row.outputs]
         if turning:
             size = turning[0].picture_size or (turning[0].width or 3, turning[0].height or 2)
@@ -240,7 +237,7 @@ def put_away(old: Path, target: Path) -> None:
         old.unlink()
         return
     if _touched_by_people(old):
-        kept = target.parent / ".replaced" / f"{target.name[:200]}-{time.time_ns()}"
+        kept = target.parent / ".replaced" / f"{shortened(target.name)}-{time.time_ns()}"
         kept.parent.mkdir(exist_ok=True)
         old.rename(kept)
         log.warning("%s was changed by hand; that edition is kept in %s", target, kept)
@@ -249,13 +246,14 @@ def put_away(old: Path, target: Path) -> None:
 
 
 def _touched_by_people(folder: Path) -> bool:
-    """Whether an edition holds files that its manifest does not name, or changed ones."""
+    """Whether an edition holds files that its manifest does not name, or changed ones; what file
+    browsers leave does not count."""
     manifest = read_manifest(folder)
     outputs = [o for row in manifest.frames for o in row.outputs.values()] if manifest else []
     named = {folder / output.path: output for output in outputs}
     ours = {folder / MANIFEST, folder / SHEET, folder / SPIN}
     for path in folder.rglob("*"):
-        if path.is_dir() or path in ours:
+        if path.is_dir() or path in ours or any(map(ignored, path.relative_to(folder).parts)):
             continue
         if path not in named or not _is_intact(path, named[path]):
             return True
@@ -277,6 +275,7 @@ def release(places: Places, shoot: str) -> Path:
         raise ShootError(f"no shoot {shoot!r} is held", cure="See: cyclorama status")
     status: Literal["complete", "incomplete"] = "incomplete" if manifest.failed() else "complete"
     freed = manifest.model_copy(update={"status": status})
+    write_file(folder / SHEET, _sheet(freed, folder))
     write_file(folder / MANIFEST, freed.model_dump_json(indent=1).encode())
     replace_folder(folder, places.published(shoot), aside=places.retired(shoot))
     return places.published(shoot)
@@ -287,6 +286,13 @@ def _is_ours(folder: Path) -> bool:
         return False
     made = read_manifest(folder) is not None or (folder / SHEET).exists()
     return made or not any(folder.iterdir())
+
+
+def _sheet(manifest: Manifest, folder: Path) -> bytes:
+    frames = [_sheet_frame(row, folder) for row in manifest.frames]
+    facts = [manifest.status, manifest.preset.name, manifest.checkpoint.version]
+    subtitle = " · ".join(facts + manifest.remarks)
+    return contact_sheet(frames, title=manifest.shoot, subtitle=subtitle)
 
 
 def _sheet_frame(row: FrameRow, folder: Path) -> SheetFrame:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
+from worker.line.pipeline import Line
+from worker.outbox.manifest import FrameRow
 
 FIT = '[framing]\nmode = "fit"\naspect = "1:1"\nwidth = 64\n'
 
@@ -51,6 +55,22 @@ def test_a_broken_frame_does_not_keep_the_others_from_their_frame(bench: Bench, 
         [],
         ["composite", "mask"],
     ]
+
+
+def test_a_photo_that_goes_away_before_the_turn_is_framed_leaves_no_frame(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = Line._fit
+
+    def late(line: Line, *parts: Any) -> Iterator[FrameRow]:
+        (car / "02.jpg").unlink()
+        return fit(line, *parts)
+
+    monkeypatch.setattr(Line, "_fit", late)
+    bench.work()
+    assert [row.name for row in bench.manifest().frames] == ["01", "03"]
+    assert bench.manifest().status == "complete"
+    assert_clean(bench)
 
 
 def test_a_delivered_frame_whose_photo_is_gone_stays_as_it_is(bench: Bench, car: Path) -> None:

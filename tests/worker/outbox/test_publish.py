@@ -282,6 +282,16 @@ def test_a_held_shoot_lies_apart_until_it_is_released(places: Places) -> None:
     assert not places.held("car").exists()
 
 
+def test_the_contact_sheet_of_a_released_shoot_no_longer_says_that_it_is_held(
+    places: Places,
+) -> None:
+    publish(places, stage(places), status="held")
+    release(places, "car")
+    released = (places.published("car") / "contact-sheet.jpg").read_bytes()
+    folder = publish(places, stage(places))
+    assert (folder / "contact-sheet.jpg").read_bytes() == released
+
+
 def test_a_released_shoot_with_a_failed_frame_is_incomplete(places: Places) -> None:
     failed = row_of(
         Source("car/02.jpg", 0, 1), "02", error={"code": "empty-file", "message": "It is empty."}
@@ -297,6 +307,32 @@ def test_a_complete_edition_takes_the_place_of_a_held_one(places: Places) -> Non
     publish(places, stage(places))
     assert not places.held("car").exists()
     assert tree(places.published("car")) == WHOLE
+
+
+def test_what_a_person_did_in_a_held_shoot_outlives_its_newer_edition(places: Places) -> None:
+    held = publish(places, stage(places), status="held")
+    (held / "01.jpg").write_bytes(b"retouched")
+    folder = publish(places, stage(places))
+    (kept,) = (places.outbox / ".replaced").iterdir()
+    assert (kept / "01.jpg").read_bytes() == b"retouched"
+    assert tree(folder) == WHOLE
+
+
+def test_what_file_browsers_leave_in_a_shoot_is_nobodys_work(places: Places) -> None:
+    folder = publish(places, stage(places))
+    for name in (".DS_Store", "masks/Thumbs.db", "masks/._01.png"):
+        (folder / name).write_bytes(b"x")
+    publish(places, stage(places))
+    assert not (places.outbox / ".replaced").exists()
+
+
+def test_a_name_as_long_as_a_file_system_takes_can_be_put_away(places: Places) -> None:
+    shoot = "я" * 120
+    for _ in range(2):
+        staging = Staging(places, shoot)
+        folder = staging.publish(manifest_with(shoot, []))
+        (folder / "notes.txt").write_text("mine")
+    assert len(list((places.outbox / ".replaced").iterdir())) == 1
 
 
 def test_only_a_held_shoot_can_be_released(places: Places) -> None:
