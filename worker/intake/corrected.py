@@ -3,14 +3,14 @@ what is wrong with the files that are not taken up. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.corrections.drops import look, unanswered
 from worker.errors import CycloramaError
-from worker.intake.plan import Rules, Stage
+from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest
 from worker.outbox.manifest import Edition
 from worker.shoots import Source
@@ -40,9 +40,13 @@ class CorrectionsView:
         """What was wrong with a file beside an edition; empty: nothing."""
 
     def look(
-        self, shoots: Collection[str], edition_of: Callable[[str], Edition | None], now: float
+        self,
+        decisions: Mapping[str, Decision],
+        edition_of: Callable[[str], Edition | None],
+        now: float,
     ) -> Asked:
-        """What is asked of ``shoots``, the ones in the inbox, at ``now`` (seconds, monotonic)."""
+        """What is asked of the shoots in the inbox, of which ``decisions`` tell by name, at ``now``
+        (seconds, monotonic)."""
         drops = look(self._folder)
         self._rest.update(drops.files, now)
         asked = Asked(problems={self._shown(path): why for path, why in drops.problems.items()})
@@ -51,10 +55,16 @@ class CorrectionsView:
         for shoot in drops.shoots:
             edition = edition_of(shoot)
             waiting = unanswered(drops.of(shoot), edition)
-            if shoot not in shoots:
+            if shoot not in decisions:
                 for file in waiting.values():
                     asked.problems[self._shown(file.path)] = self._stranger(shoot, edition)
             elif edition is not None:
+                photos = {frame.source.path for frame in decisions[shoot].shoot.frames}
+                for name in _without_photo(edition, photos) & waiting.keys():
+                    asked.problems[self._shown(waiting.pop(name).path)] = (
+                        f"the photo of {name} is no longer in the inbox; put it back, or take "
+                        "this away"
+                    )
                 self._judge(shoot, edition, waiting, known, asked, now)
         return asked
 
@@ -91,6 +101,11 @@ class CorrectionsView:
 
     def _shown(self, path: str) -> str:
         return f"{self._folder.name}/{path}"
+
+
+def _without_photo(edition: Edition, photos: Collection[str]) -> set[str]:
+    """The frames of an edition whose photos are not among these, by path."""
+    return {row.name for row in edition.manifest.frames if row.source.path not in photos}
 
 
 def _verdict(desk: Desk, file: Source) -> str:

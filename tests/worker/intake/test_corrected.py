@@ -153,3 +153,14 @@ def test_temporary_files_of_a_copy_are_passed_over(desk: Desk) -> None:
 def test_the_folder_may_not_lie_in_the_inbox(places: Places) -> None:
     with pytest.raises(FolderError, match=r"lies in the inbox.*CYCLORAMA_CORRECTIONS"):
         prepare_folder(places.inbox / "corrections", places)
+
+
+def test_a_correction_of_a_frame_whose_photo_was_taken_out_is_told_and_queues_nothing(
+    desk: Desk,
+) -> None:
+    (desk.places.inbox / "car" / "02.jpg").unlink()
+    desk.drop("car/02.png", disc(32, 48, centre=(16, 24), radius=9))
+    view = desk.settled()
+    assert "the photo of 02 is no longer in the inbox" in view.problems["corrections/car/02.png"]
+    assert view.decisions["car"].stage == Stage.DONE
+    assert not desk.queue
