@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 60.0
 MAX_EARLY_DEATHS = 8
 WRONG_CONFIGURATION = 2
+IN_GOOD_ORDER = 0, REPLACE_ME
+"""Exit codes of workers that were ready to work, though they may have taken their files away."""
 
 
 class Crew:
@@ -68,7 +70,7 @@ class Crew:
     def _bury(self, process: subprocess.Popen[bytes], code: int) -> None:
         """Notes a death; raises :class:`WorkerRefused` when workers never get so far as to work.
         What dies at work is another matter: the photo that did it is found and set aside."""
-        if was_ready(self._state, process.pid):
+        if was_ready(self._state, process.pid) or code in IN_GOOD_ORDER:
             self._deaths = 0
         else:
             self._deaths += 1

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from worker import crew as crew_module
 from worker.crew import Crew, WorkerRefused, own_gpu
+from worker.queue.health import REPLACE_ME, Health, HealthFile
+from worker.queue.roster import worker_name
 from worker.settings import Settings
 
 
@@ -18,20 +21,27 @@ class ShortLived(Crew):
     """A crew whose workers say a word and die."""
 
     code = 1
+    ready = False
+    """Whether they were ready to work, and left their files."""
 
     def _spawn(self, place: int) -> subprocess.Popen[bytes]:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as handle:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-c", f"print('error: no such device'); exit({self.code})"],
                 stdout=handle,
             )
+        if self.ready:
+            name = worker_name(process.pid)
+            HealthFile(self._state, name).write(Health(name, ready=True, alive=True))
+        return process
 
 
 @pytest.fixture
-def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShortLived:
+def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShortLived]:
     monkeypatch.setattr(crew_module, "MAX_EARLY_DEATHS", 2)
-    return ShortLived("redis://nowhere", Settings(state=tmp_path), count=1)
+    crew = ShortLived("redis://nowhere", Settings(state=tmp_path), count=1)
+    yield crew
+    crew.stop()
 
 
 def tend_until_refused(crew: Crew) -> WorkerRefused:
@@ -45,6 +55,14 @@ def tend_until_refused(crew: Crew) -> WorkerRefused:
     raise AssertionError("the crew never gave up")
 
 
+def tend_until_replaced(crew: Crew, times: int) -> None:
+    deadline = time.monotonic() + 30
+    while times > 0:
+        assert time.monotonic() < deadline, "the dead are not replaced"
+        times -= len(crew.tend())
+        time.sleep(0.05)
+
+
 def test_a_worker_that_refuses_its_settings_is_not_replaced(crew: ShortLived) -> None:
     crew.code = 2
     crew.start()
@@ -56,6 +74,25 @@ def test_workers_that_die_again_and_again_end_the_program_with_their_last_error(
 ) -> None:
     crew.start()
     assert str(tend_until_refused(crew)) == "workers die again and again: no such device"
+
+
+@pytest.mark.parametrize("code", [0, REPLACE_ME])
+def test_workers_that_end_in_good_order_are_replaced_however_often(
+    crew: ShortLived, code: int
+) -> None:
+    crew.code = code
+    crew.start()
+    tend_until_replaced(crew, 4)
+
+
+def test_the_file_of_a_worker_that_could_not_take_it_away_goes(
+    crew: ShortLived, tmp_path: Path
+) -> None:
+    crew.code, crew.ready = REPLACE_ME, True
+    crew.start()
+    crew.ready = False
+    tend_until_replaced(crew, 1)
+    assert list((tmp_path / "health").iterdir()) == []
 
 
 @pytest.mark.parametrize(
