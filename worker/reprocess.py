@@ -9,7 +9,7 @@ from pathlib import Path
 from unet_core.cores import usable_cores
 from worker.errors import BrokerError, ShootError
 from worker.finish.plates import Plates
-from worker.finish.presets import Preset, load_preset, preset_of
+from worker.finish.presets import preset_of
 from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.outbox.edition import next_edition
 from worker.outbox.manifest import FrameRow, Manifest, now, read_manifest
@@ -29,29 +29,33 @@ def reprocess(
     *,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Publishes a finished shoot anew with ``preset`` (a name or a ``.toml`` file; None: the one
-    that the inbox asks for), from the masks of the edition that is in the outbox, also where a
-    person has corrected them. Returns where it lies.
+    """Publishes a finished shoot anew with ``preset`` (a name or a ``.toml`` file, with which later
+    editions are made too; None: the one that the inbox asks for), from the masks of the edition
+    that is in the outbox, also where a person has corrected them. Returns where it lies.
 
     Raises :class:`ShootError` when the shoot is not in the outbox, is in work, or a photo has
     changed or gone; :class:`PresetError` when it cannot be dressed.
     """
     places = Places(settings.inbox, settings.outbox)
     _edition(places, shoot)  # a name that is not there is told before anything else
-    chosen = load_preset(preset, folders=[settings.presets]) if preset else _own(settings, shoot)
+    if preset and preset.endswith(".toml"):
+        preset = str(Path(preset).resolve())
+    folders = [settings.presets]
+    worn = preset_of(settings.inbox / shoot, settings.preset, chosen=preset, folders=folders)
     with _alone(settings, shoot):
         started = now()
         folder, edition = _edition(places, shoot)
         rows = [row for row in edition.frames if not row.error]
         _require_photos(rows, places.inbox)
         staging = Staging(places, shoot)
-        look = Look(chosen, Plates(places.inbox / PLATE), placements(rows, chosen))
+        look = Look(worn, Plates(places.inbox / PLATE), placements(rows, worn))
         wardrobe = Wardrobe(look, places.inbox, folder, staging, int(settings.max_megapixels * 1e6))
         made = {row.name: row for row in edition.frames}
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
             made[row.name] = _without_network(row)
             on_frame(done, len(rows))
-        return staging.publish(next_edition(edition, made.values(), chosen, started=started))
+        again = next_edition(edition, made.values(), worn, chosen=preset, started=started)
+        return staging.publish(again)
 
 
 def _without_network(row: FrameRow) -> FrameRow:
@@ -74,10 +78,6 @@ def _edition(places: Places, shoot: str) -> tuple[Path, Manifest]:
     raise ShootError(
         f"the outbox {places.outbox} has no finished shoot {shoot!r}", cure=f"It has: {known}"
     )
-
-
-def _own(settings: Settings, shoot: str) -> Preset:
-    return preset_of(settings.inbox / shoot, settings.preset, folders=[settings.presets])
 
 
 def _require_photos(rows: Sequence[FrameRow], inbox: Path) -> None:

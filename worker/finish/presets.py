@@ -240,12 +240,15 @@ def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
     raise _unknown(name_or_path, list(files))
 
 
-def preset_of(folder: Path, default: str, *, folders: Sequence[Path]) -> Preset:
-    """The preset of a shoot in the inbox's ``folder``: its own, or else that of the name
-    ``default``. Raises `PresetError` as `load_preset` does."""
+def preset_of(
+    folder: Path, default: str, *, chosen: str | None = None, folders: Sequence[Path]
+) -> Preset:
+    """The preset of a shoot in the inbox's ``folder``: the ``chosen`` one, a name or a path, or
+    else its own, or else that of the name ``default``. Raises `PresetError` as `load_preset`
+    does."""
     own = folder / PRESET
-    if not own.is_file():
-        return load_preset(default, folders=folders)
+    if chosen or not own.is_file():
+        return load_preset(chosen or default, folders=folders)
     if not own.resolve().is_relative_to(folder.parent.resolve()):
         raise PresetError(
             f"{own} is a link that leads out of the inbox", cure="Copy the file itself"

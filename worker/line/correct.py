@@ -55,7 +55,8 @@ def corrected_edition(
         again = dataclasses.replace(wardrobe, look=look, masks=masks)
         for row in dress_all(some, again, at_once=at_once):
             rows[row.name] = row
-    return next_edition(edition, rows.values(), preset, started=started)
+    chosen = edition.preset.chosen
+    return next_edition(edition, rows.values(), preset, chosen=chosen, started=started)
 
 
 def _taken(edition: Manifest, desk: Desk, wardrobe: Wardrobe) -> Iterator[FrameRow]:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from unet_core.segment import Segmenter
 from worker.corrections.desk import Desk
-from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost
+from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost, PresetError
 from worker.finish.plates import Plates
 from worker.finish.presets import Preset, preset_of
 from worker.line.batcher import Batcher
@@ -170,8 +170,9 @@ class Line:
         shoot, frames = message.shoot, message.to_frames()
         segmenter = self._slot.current
         options = self._options
-        preset = preset_of(self._places.inbox / shoot, options.preset, folders=[options.presets])
         latest = next(iter(self._editions(shoot)), None)
+        chosen = latest.manifest.preset.chosen if latest else None
+        preset = self._preset(shoot, chosen)
         desk = Desk(options.corrections, shoot, latest)
         wanted = Wanted.of(message, preset.digest, segmenter.card.sha256, desk.waiting)
         if latest and wanted.is_met(latest.manifest):
@@ -215,12 +216,25 @@ class Line:
             log.info("%s went away from the inbox: nothing is published", shoot)
             staging.discard()
             return
-        manifest = self._manifest(message, started, done, preset, segmenter)
+        manifest = self._manifest(message, started, done, preset, chosen, segmenter)
         self._notes.renew(lease)
         folder = staging.publish(manifest)
         for listener in self.listeners:
             listener.on_shoot(manifest, {frame.name for frame in rest})
         log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
+
+    def _preset(self, shoot: str, chosen: str | None) -> Preset:
+        """What a shoot is dressed by; ``chosen`` is what ``reprocess`` gave it."""
+        options, folder = self._options, self._places.inbox / shoot
+        try:
+            return preset_of(folder, options.preset, chosen=chosen, folders=[options.presets])
+        except PresetError as error:
+            if chosen is None:
+                raise
+            raise PresetError(
+                f"{shoot} keeps the preset that reprocess gave it. {error}",
+                cure=f"Or give it another one: cyclorama reprocess {shoot} --preset NAME",
+            ) from error
 
     @contextmanager
     def _on_trial(self, message: JobMessage, order: Order) -> Iterator[Order]:
@@ -311,6 +325,7 @@ class Line:
         started: str,
         done: dict[str, FrameRow],
         preset: Preset,
+        chosen: str | None,
         segmenter: Segmenter,
     ) -> Manifest:
         rows = sorted(done.values(), key=lambda row: (row.angle, row.name))
@@ -318,7 +333,7 @@ class Line:
         return Manifest(
             shoot=message.shoot,
             status=status_of(rows, preset.on_failed_frame),
-            preset=PresetRecord(name=preset.name, digest=preset.digest),
+            preset=PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen),
             checkpoint=CheckpointRecord(
                 version=segmenter.card.version, sha256=segmenter.card.sha256
             ),

@@ -11,15 +11,21 @@ from worker.outbox.turn import with_turn_flags
 
 
 def next_edition(
-    edition: Manifest, rows: Iterable[FrameRow], preset: Preset, *, started: str
+    edition: Manifest,
+    rows: Iterable[FrameRow],
+    preset: Preset,
+    *,
+    chosen: str | None,
+    started: str,
 ) -> Manifest:
     """The manifest of a shoot whose frames are ``rows`` now, dressed as ``preset`` says; what was
-    said of the shoot as a whole stays. ``started`` as :func:`now` gives it."""
+    said of the shoot as a whole stays. ``chosen`` is what a person named the preset by, if one
+    did, and ``started`` as :func:`now` gives it."""
     ordered = sorted(rows, key=lambda row: (row.angle, row.name))
     return edition.model_copy(
         update={
             "status": status_of(ordered, preset.on_failed_frame),
-            "preset": PresetRecord(name=preset.name, digest=preset.digest),
+            "preset": PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen),
             "program": version("cyclorama"),
             "started": started,
             "finished": now(),

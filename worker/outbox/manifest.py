@@ -119,6 +119,9 @@ class FrameRow(_Record):
 class PresetRecord(_Record):
     name: str
     digest: str
+    chosen: str | None = None
+    """What ``reprocess --preset`` named, a preset or the path of a file: later editions are made
+    with it too."""
 
 
 class CheckpointRecord(_Record):

@@ -108,6 +108,22 @@ def test_the_checkpoint_of_the_other_frames_stays_when_there_is_a_new_champion(
 
 
 @pytest.mark.usefixtures("done")
+def test_a_corrected_shoot_keeps_the_look_that_it_was_given(
+    bench: Bench, no_settings: Path
+) -> None:
+    red = '[backdrop]\nkind = "colour"\ncolour = "#ff0000"\n[shadow]\nkind = "none"\n'
+    (no_settings / "presets" / "red.toml").write_text(red)
+    places = bench.places
+    reprocess(read_settings(inbox=places.inbox, outbox=places.outbox), "car", "red")
+    given = bench.manifest().preset
+    correct(bench, "02")
+    bench.work()
+    assert bench.manifest().preset == given
+    assert {row.preset for row in bench.manifest().frames} == {given.digest}
+    assert bench.manifest().frames[1].mask == "corrected"
+
+
+@pytest.mark.usefixtures("done")
 def test_where_the_turn_is_framed_anew_every_frame_follows(bench: Bench) -> None:
     bench.preset('[framing]\nmode = "fit"\naspect = "4:3"\nwidth = 64\n')
     correct(bench, "02")

@@ -71,6 +71,34 @@ def test_the_preset_of_the_inbox_is_taken_where_none_is_named(
     assert bench.manifest().preset.name == "own"
 
 
+def test_a_shoot_keeps_the_look_that_it_was_given(
+    bench: Bench, settings: Settings, done: Path, car: Path
+) -> None:
+    reprocess(settings, "car", "red")
+    given = bench.manifest().preset
+    (car / "04.jpg").write_bytes(photo_bytes(4))
+    bench.work()
+    assert [row.preset for row in bench.manifest().frames] == [given.digest] * 4
+    assert bench.manifest().preset == given
+    reprocess(settings, "car")
+    assert bench.manifest().preset.name == "test"
+
+
+def test_a_look_that_was_given_and_is_gone_fails_the_shoot_and_leaves_what_was_delivered(
+    bench: Bench, settings: Settings, done: Path, car: Path
+) -> None:
+    file = settings.presets / "red.toml"
+    reprocess(settings, "car", str(file))
+    file.unlink()
+    (car / "04.jpg").write_bytes(photo_bytes(4))
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert str(file) in note.error
+    assert "cyclorama reprocess car --preset NAME" in note.error
+    assert len(bench.manifest().frames) == 3
+
+
 def test_progress_is_told_frame_by_frame(settings: Settings, done: Path) -> None:
     told: list[tuple[int, int]] = []
     reprocess(settings, "car", "red", on_frame=lambda made, total: told.append((made, total)))

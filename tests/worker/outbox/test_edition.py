@@ -28,7 +28,7 @@ def edition() -> Manifest:
 
 
 def test_what_was_said_of_the_shoot_stays_and_the_look_is_todays(edition: Manifest) -> None:
-    found = next_edition(edition, edition.frames, PRESET, started=STARTED)
+    found = next_edition(edition, edition.frames, PRESET, chosen=None, started=STARTED)
     kept = ("shoot", "checkpoint", "attempts", "remarks", "frames")
     assert [getattr(found, name) for name in kept] == [getattr(edition, name) for name in kept]
     assert (found.preset.name, found.preset.digest) == ("studio-white", PRESET.digest)
@@ -37,7 +37,7 @@ def test_what_was_said_of_the_shoot_stays_and_the_look_is_todays(edition: Manife
 
 
 def test_frames_stand_in_the_order_of_the_turn(edition: Manifest) -> None:
-    found = next_edition(edition, [row(10), row(2), row(1)], PRESET, started=STARTED)
+    found = next_edition(edition, [row(10), row(2), row(1)], PRESET, chosen=None, started=STARTED)
     assert [each.angle for each in found.frames] == [1, 2, 10]
 
 
@@ -47,8 +47,14 @@ def test_a_frame_that_failed_this_time_tells_as_the_preset_says(
 ) -> None:
     preset = PRESET.model_copy(update={"on_failed_frame": rule})
     broken = row(2, error=Failure(code="truncated", message="it ends before its end"))
-    assert next_edition(edition, [row(1), broken], preset, started=STARTED).status == status
-    assert next_edition(edition, [row(1), row(2)], preset, started=STARTED).status == "complete"
+    assert (
+        next_edition(edition, [row(1), broken], preset, chosen=None, started=STARTED).status
+        == status
+    )
+    assert (
+        next_edition(edition, [row(1), row(2)], preset, chosen=None, started=STARTED).status
+        == "complete"
+    )
 
 
 def test_frames_are_judged_anew_among_the_others(edition: Manifest) -> None:
@@ -59,9 +65,13 @@ def test_frames_are_judged_anew_among_the_others(edition: Manifest) -> None:
 
     turn = [turned(angle, 1.0) for angle in range(1, 17)]
     odd = [*turn[:4], turned(5, 0.6), *turn[5:]]
-    flagged = next_edition(edition, odd, PRESET, started=STARTED)
+    flagged = next_edition(edition, odd, PRESET, chosen=None, started=STARTED)
     assert {f.code for f in flagged.frames[4].flags} >= {"odd-area"}
     mended = next_edition(
-        edition, [*flagged.frames[:4], turn[4], *flagged.frames[5:]], PRESET, started=STARTED
+        edition,
+        [*flagged.frames[:4], turn[4], *flagged.frames[5:]],
+        PRESET,
+        chosen=None,
+        started=STARTED,
     )
     assert [each.flags for each in mended.frames] == [[]] * 16
