@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.errors import CycloramaError
 from worker.line.pipeline import Line
 from worker.line.vigil import Watched
 from worker.queue.app import QUEUE
@@ -96,7 +97,7 @@ class Pulse:
     def _hang(self, seconds: float) -> Ending | None:
         self._longest = longest = self._line.vigil.tick(seconds)
         if longest and longest.seconds > self._limits.frame_seconds:
-            longest.blame()
+            _blame(longest)
             return Ending(f"a frame hangs: {longest}", at_once=True)
         if self._still > 2 * (
             self._limits.frame_seconds + TELL_AFTER_SECONDS
@@ -123,3 +124,11 @@ class Pulse:
         if self._starved > STARVED_SECONDS / 2:
             return f"jobs wait for {self._starved:.0f} s and none is taken"
         return ""
+
+
+def _blame(frame: Watched) -> None:
+    """Notes that a frame hangs, as far as that can be noted: the worker has to end either way."""
+    try:
+        frame.blame()
+    except (CycloramaError, OSError) as error:
+        log.warning("it could not be noted that %s hangs: %s", frame.photo, error)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from worker.errors import LeaseLost
 from worker.line import pulse as pulse_module
 from worker.line.pulse import STARVED_SECONDS, Limits, Pulse
 from worker.line.stopwatch import Stopwatch
@@ -69,6 +70,20 @@ def test_a_frame_that_takes_long_is_told_and_one_that_hangs_is_blamed(bedside: B
     assert ending.at_once
     assert "car/01.jpg is in work for 101 s (refine)" in ending.reason
     assert blamed == ["01"]
+    assert not healths(bedside.state)[0].alive
+
+
+@pytest.mark.parametrize("error", [OSError("the share is away"), LeaseLost("somebody has it")])
+def test_a_worker_whose_frame_hangs_ends_even_if_that_cannot_be_noted(
+    bedside: Bedside, error: Exception
+) -> None:
+    def blame() -> None:
+        raise error
+
+    with bedside.line.vigil.over("car/01.jpg", Stopwatch(), blame=blame):
+        ending = bedside.pulse.tick(101)
+    assert ending
+    assert ending.at_once
     assert not healths(bedside.state)[0].alive
 
 
