@@ -52,7 +52,7 @@ class Delivery:
                 failed_in_a_row = 0
             except BucketError as error:
                 problems[folder.name] = str(error)
-                failed_in_a_row += 1
+                failed_in_a_row = failed_in_a_row + 1 if error.away else 0
                 if failed_in_a_row >= MOST_IN_A_ROW:
                     raise
             except (ShootError, FolderError, OSError) as error:

@@ -202,6 +202,19 @@ def test_a_shoot_that_cannot_be_carried_holds_up_no_other(
     assert_whole(shop, places, "c")
 
 
+def test_several_shoots_that_are_refused_in_a_row_hold_up_no_other(
+    shop: Shop, places: Places, delivery: Delivery
+) -> None:
+    for number in range(6):
+        publish(places, pictures(1), shoot=f"car-{number}")
+    shop.refuse("PUT .*/car-[0-3]/", 403, "AccessDenied")
+    problems = delivery.round(GO_ON)
+    assert problems.keys() == {"car-0", "car-1", "car-2", "car-3"}
+    assert "AccessDenied" in problems["car-0"]
+    assert_whole(shop, places, "car-4")
+    assert_whole(shop, places, "car-5")
+
+
 def test_a_bucket_that_refuses_everything_is_left_alone_for_a_while(
     shop: Shop, places: Places, delivery: Delivery
 ) -> None:
