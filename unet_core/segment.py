@@ -69,6 +69,8 @@ def choose_device(name: str = "auto", runtime: Runtime = "torch") -> torch.devic
         torch.zeros(1, device=device).item()  # some devices take a tensor and never give it back
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
+        if reason.startswith("Expected one of"):  # some twenty kinds
+            reason = "there is no such device"
         raise DeviceError(
             f"the device {name!r} cannot be used here ({reason}); "
             "choose auto, cpu, cuda, cuda:N or mps"

@@ -33,6 +33,7 @@ PREFIX = "CYCLORAMA_"
 CONFIG = "CYCLORAMA_CONFIG"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^@?#\s]+")
 """Of a bucket. Nothing before an ``@``: a URL is shown in messages, so it may hold no password."""
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 NOT_SETTINGS = {CONFIG, "CYCLORAMA_REAL_PHOTOS"}
 """Variables of the same prefix that are no settings: the file's name; the tests' real photos."""
 
@@ -157,6 +158,13 @@ class Settings(BaseSettings):
             raise ValueError("a bucket is named like s3://name/folder, without key or password")
         return url.rstrip("/")
 
+    @field_validator("device")
+    @classmethod
+    def _is_a_device(cls, name: str) -> str:
+        if not _DEVICE.fullmatch(name):
+            raise ValueError("choose auto, cpu, cuda, cuda:N or mps")
+        return name
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -218,15 +226,23 @@ def _refuse_unknown_variables() -> None:
 
 def near(name: str, known: set[str]) -> str:
     """A cure for a misspelt name."""
-    close = difflib.get_close_matches(name, known, 1)
+    begun = [each for each in known if each.startswith(name)]
+    close = difflib.get_close_matches(name, begun or known, 1, 0 if begun else 0.6)
     return f"Did you mean {close[0]}?" if close else f"Known are {', '.join(sorted(known))}"
 
 
 def _sentence(row: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in row["loc"])
     plain = name.lower().removeprefix(PREFIX.lower())
+    message = row["msg"].removeprefix("Value error, ")
     if name.endswith("_bucket"):  # what was given may hold a password
-        return f"setting {plain!r} ({PREFIX}{plain.upper()}): {row['msg']}"
+        return f"setting {plain!r} ({PREFIX}{plain.upper()}): {message}"
     if row["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}. {near(plain, set(Settings.model_fields))}"
-    return f"setting {plain!r} ({PREFIX}{plain.upper()}) is {row['input']!r}: {row['msg']}"
+        cure = near(plain, set(Settings.model_fields))
+        return f"unknown setting {name!r} in {_file_with(name)}. {cure}"
+    return f"setting {plain!r} ({PREFIX}{plain.upper()}) is {row['input']!r}: {message}"
+
+
+def _file_with(name: str) -> Path:
+    toml = TomlConfigSettingsSource(Settings, config_file())()
+    return config_file() if name in toml else Path(".env")

@@ -255,6 +255,13 @@ def test_an_unknown_device_is_refused_by_name_in_one_line(name: str) -> None:
     assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
 
 
+def test_a_name_that_torch_does_not_know_is_refused_without_a_list_of_all() -> None:
+    with pytest.raises(
+        DeviceError, match=r"'gpu' cannot be used here \(there is no such device\);"
+    ):
+        choose_device("gpu")
+
+
 def test_auto_takes_a_device_that_computes() -> None:
     device = choose_device()
 

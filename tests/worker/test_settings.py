@@ -55,10 +55,32 @@ def test_an_unknown_variable_is_refused_with_its_near_miss(
 @pytest.mark.parametrize(
     ("file", "text"), [(".env", "CYCLORAMA_OUTBX=x\n"), ("cyclorama.toml", 'outbx = "x"\n')]
 )
-def test_an_unknown_name_in_a_file_is_refused_with_its_near_miss(file: str, text: str) -> None:
+def test_an_unknown_name_in_a_file_is_refused_with_the_file_and_its_near_miss(
+    file: str, text: str
+) -> None:
     Path(file).write_text(text)
-    with pytest.raises(SettingsError, match=r"(?i)unknown setting.*outbx.*Did you mean outbox"):
+    with pytest.raises(SettingsError, match=rf"outbx' in {file}\. Did you mean outbox\?"):
         read_settings()
+
+
+def test_a_name_that_begins_with_what_was_typed_is_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("cyclorama.toml").write_text("quiet = 60\n")
+    with pytest.raises(SettingsError, match=r"Did you mean quiet_seconds\?"):
+        read_settings()
+    monkeypatch.setenv("CYCLORAMA_SETTLE", "3")
+    with pytest.raises(SettingsError, match=r"Did you mean CYCLORAMA_SETTLE_SECONDS\?"):
+        read_settings()
+
+
+@pytest.mark.parametrize("name", ["gpu", "CPU", "cuda:", "cuda:x"])
+def test_a_name_that_no_device_has_is_refused_with_those_to_choose_from(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"is '{name}': choose auto, cpu, cuda, cuda:N or mps"):
+        read_settings(device=name)
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_a_device_need_not_be_there_for_its_name_to_be_right(name: str) -> None:
+    assert read_settings(device=name).device == name
 
 
 @pytest.mark.parametrize(
