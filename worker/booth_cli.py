@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli_options import Inbox, Json, Outbox
+from worker.errors import FolderError
+
 if TYPE_CHECKING:
     from worker.booth.history import BoothHealth
 
 
 def booth(
+    inbox: Inbox = None,
+    outbox: Outbox = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="It was meant: the booth is right as it is now.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Camera, lamps, white balance, dirt: is the booth as it was (exit code 1: it is not)?"""
     from worker.booth.history import BoothHistory
     from worker.settings import read_settings
 
-    settings = read_settings()
+    settings = read_settings(inbox=inbox, outbox=outbox)
+    if not settings.outbox.is_dir():
+        raise FolderError(
+            f"the outbox {settings.outbox} is no folder",
+            cure="Set CYCLORAMA_OUTBOX (--outbox) to the right one",
+        )
     history = BoothHistory(settings.outbox)
     accepted = history.accept() if accept else None
     health = history.look()

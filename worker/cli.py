@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from worker.booth_cli import booth
+from worker.cli_options import Inbox, Json, Outbox
 from worker.corrections_cli import corrections
-from worker.errors import CycloramaError, FolderError, SettingsError, ShootError
+from worker.errors import BrokerError, CycloramaError, FolderError, SettingsError, ShootError
 from worker.logs import configure_logging
 from worker.models_cli import models_app
 from worker.presets_cli import presets
@@ -41,13 +42,8 @@ app.command()(corrections)
 app.command()(booth)
 out, err = Console(), Console(stderr=True)
 
-Inbox = Annotated[str | None, typer.Option(help="Folder, or bucket, that is watched.")]
-Outbox = Annotated[
-    str | None, typer.Option(help="Folder, or bucket, in which finished shoots appear.")
-]
 Preset = Annotated[str | None, typer.Option(help="Preset: a name or a .toml file.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Shoots = Annotated[list[str], typer.Argument(help="Names of shoots in the inbox.")]
 
 
@@ -167,14 +163,14 @@ def reprocess(
     """Make new pictures from stored masks and originals, without the network."""
     from rich.progress import Progress
 
-    from worker.outbox.places import Places
     from worker.reprocess import reprocess as reprocess_shoot
-    from worker.reprocess import shoots_in
 
-    settings = _settings(inbox=inbox, outbox=outbox)
-    names = shoots_in(Places(settings.inbox, settings.outbox)) if everything else shoots or []
-    if not names:
+    if shoots and everything:
+        raise SettingsError("shoots are named and --all is given", cure="Use one, not both")
+    if not shoots and not everything:
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
+    settings = _settings(inbox=inbox, outbox=outbox)
+    names = _finished(settings, shoots or [])
     failed = False
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         for name in names:
@@ -201,7 +197,12 @@ def status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again.")] = False,
 ) -> None:
-    """Where each shoot stands, and what needs a person (exit code 1)."""
+    """Where each shoot stands, and what needs a person.
+
+    Exit code 1: a shoot failed, is incomplete or held; something cannot be
+    taken up or carried; the booth has changed; or a worker has trouble.
+    Flags alone leave it at 0.
+    """
     from worker.status import follow, gather, show
 
     settings = _settings(inbox=inbox, outbox=outbox)
@@ -273,8 +274,32 @@ def _settings(**overrides: Any) -> Settings:
 def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:
     from worker.submit import submit as submit_shoots
 
-    for line in submit_shoots(settings, shoots, retry=retry):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    try:
+        for line in submit_shoots(settings, shoots, retry=retry):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    except BrokerError as error:
+        if settings.broker_url:
+            raise
+        raise BrokerError(
+            f"cyclorama is not running here with the state folder {settings.state.resolve()}",
+            cure="Start it with the same state folder: cyclorama run",
+        ) from error
+
+
+def _finished(settings: Settings, named: list[str]) -> list[str]:
+    """The finished shoots that are named, or all there are."""
+    from worker.outbox.places import Places
+    from worker.reprocess import shoots_in
+
+    there = shoots_in(Places(settings.inbox, settings.outbox))
+    if unknown := [name for name in named if name not in there]:
+        raise ShootError(
+            f"the outbox {settings.outbox} has no finished shoot {unknown[0]!r}",
+            cure=f"It has: {', '.join(there[:10]) or 'none'}",
+        )
+    if not there:
+        raise ShootError(f"the outbox {settings.outbox} has no finished shoot")
+    return named or there
 
 
 def _end_with_parent() -> None:

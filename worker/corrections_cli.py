@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from worker.cli_options import Inbox as InboxOption
+from worker.cli_options import Json, Outbox
 
 if TYPE_CHECKING:
     from worker.corrections.shelf import Entry
@@ -34,13 +37,11 @@ class Row:
     """Of the file that was dropped."""
 
 
-def corrections(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
-) -> None:
+def corrections(inbox: InboxOption = None, outbox: Outbox = None, as_json: Json = False) -> None:
     """Corrected masks, and what became of them (exit code 1: some are refused)."""
     from worker.settings import read_settings
 
-    rows = list_corrections(read_settings())
+    rows = list_corrections(read_settings(inbox=inbox, outbox=outbox))
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
     else:

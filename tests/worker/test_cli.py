@@ -36,6 +36,13 @@ def studio(tmp_path: Path) -> Studio:
         ({}, ["worker"], ["CYCLORAMA_BROKER_URL"]),
         ({}, ["watch"], ["CYCLORAMA_BROKER_URL"]),
         ({}, ["submit", "ghost"], ["ghost"]),
+        ({}, ["reprocess"], ["no shoot is named"]),
+        ({}, ["reprocess", "ghost", "--all"], ["not both"]),
+        ({}, ["reprocess", "ghost"], ["no finished shoot 'ghost'"]),
+        ({}, ["reprocess", "--all"], ["no finished shoot"]),
+        ({}, ["booth"], ["outbox", "no folder"]),
+        ({}, ["booth", "--outbox", "a-file"], ["a-file", "no folder"]),
+        ({}, ["corrections", "--inbox", "nowhere"], ["nowhere"]),
         ({}, ["run", "--unknown"], ["--unknown"]),
     ],
 )
@@ -49,6 +56,22 @@ def test_what_cannot_work_is_refused_at_start_by_name_with_exit_code_2(
     for word in words:
         assert word in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["submit", "retry"])
+def test_without_run_queueing_says_to_start_it(studio: Studio, command: str) -> None:
+    shutil.copy(_photo(studio.root), studio.inbox / "car_01.jpg")
+    done = studio.cyclorama(command, "car")
+    assert done.returncode == 2
+    state = studio.root.resolve() / ".cyclorama"
+    assert f"cyclorama is not running here with the state folder {state}." in done.stderr
+    assert "Start it with the same state folder: cyclorama run" in done.stderr
+
+
+def test_run_refuses_a_device_before_it_says_that_it_watches(studio: Studio) -> None:
+    done = studio.cyclorama("run", "--device", "gpu")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: setting 'device'")
 
 
 @pytest.mark.line

@@ -130,6 +130,17 @@ def test_a_mask_whose_shoot_has_left_the_outbox_is_kept_to_train_on(
     assert states(settings) == {"car/01": "kept"}
 
 
+def test_the_command_looks_where_it_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(settings, "car/03.png", 255 - MASK)
+    inbox, outbox = settings.inbox.resolve(), settings.outbox.resolve()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    options = ["--inbox", str(inbox), "--outbox", str(outbox)]
+    assert CliRunner().invoke(app, ["corrections", *options]).exit_code == 1
+
+
 @pytest.mark.usefixtures("settings")
 def test_the_command_is_0_where_nothing_is_refused_and_says_that_there_is_nothing() -> None:
     done = CliRunner().invoke(app, ["corrections"])

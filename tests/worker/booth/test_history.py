@@ -154,6 +154,9 @@ def test_the_command_says_what_changed_and_takes_an_answer(outbox: Path) -> None
         return done.exit_code, done.stdout
 
     assert booth() == (0, "14 of the 15 shoots that are needed to tell\n")
+    (outbox.parent / "empty").mkdir()
+    empty = str(outbox.parent / "empty")
+    assert booth("--outbox", empty) == (0, "0 of the 15 shoots that are needed to tell\n")
     publish(outbox, [manifest(0)], first=14)
     assert booth() == (0, "the booth is as it was (15 shoots compared)\n")
     drift(outbox)
