@@ -5,16 +5,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from worker.errors import PresetError
 from worker.finish.preset_errors import line_of
 from worker.finish.presets import (
+    Framing,
     GradientBackdrop,
     NoBackdrop,
+    Output,
+    Overlay,
     PictureBackdrop,
+    Preset,
+    RealShadow,
+    SoftShadow,
     builtin_presets,
     load_preset,
+    preset_files,
     read_preset,
 )
 from worker.settings import Settings
@@ -49,6 +56,15 @@ def test_every_built_in_preset_is_valid_and_named_after_its_file(name: str) -> N
     preset = load_preset(name)
     assert preset.name == name
     assert preset.frames == 16
+
+
+@pytest.mark.parametrize(
+    "table", [Preset, GradientBackdrop, SoftShadow, RealShadow, Framing, Overlay, Output]
+)
+def test_the_default_preset_names_every_key(table: type[BaseModel]) -> None:
+    text = preset_files([])["studio-grey"].read_text(encoding="utf-8")
+    for key in table.model_fields:
+        assert f" {key} = " in text or f"\n{key} = " in text or f"[{key}]" in text, key
 
 
 def test_an_empty_preset_has_the_plain_studio_look(tmp_path: Path) -> None:
