@@ -133,7 +133,7 @@ def test_a_mask_whose_shoot_has_left_the_outbox_is_kept_to_train_on(
 def test_the_command_looks_where_it_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drop(settings, "car/03.png", 255 - MASK)
+    drop(settings, "car/04.tif")
     inbox, outbox = settings.inbox.resolve(), settings.outbox.resolve()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
