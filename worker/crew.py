@@ -9,14 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+from worker.backoff import Backoff
 from worker.errors import CycloramaError
-from worker.queue.health import REPLACE_ME, ending, was_ready
+from worker.queue.health import REPLACE_ME, ending, healths, was_ready
+from worker.queue.roster import worker_name
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 60.0
 MAX_EARLY_DEATHS = 8
+LONGEST_REST_SECONDS = 30.0
 WRONG_CONFIGURATION = 2
 IN_GOOD_ORDER = 0, REPLACE_ME
 """Exit codes of workers that were ready to work, though they may have taken their files away."""
@@ -35,9 +38,12 @@ class Crew:
         self._port = settings.metrics_port
         """Of the watcher; the workers have the ones after it."""
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._rest_until = 0.0
+        self._worked = False
+        """Whether one of those that ended was ready to work."""
+        self._rest = Backoff(LONGEST_REST_SECONDS)
         self._deaths = 0
-        """Deaths in a row of workers that were never ready to work."""
+        """Deaths in a row of workers that were never ready to work; those that refused after others
+        had worked do not count."""
 
     def start(self) -> None:
         """Starts the workers, if they do not run yet; their log lies in the state
@@ -54,13 +60,14 @@ class Crew:
 
     def tend(self) -> list[int]:
         """Replaces what died, and returns the process ids of the dead. Raises
-        :class:`WorkerRefused` when a worker refuses its settings."""
+        :class:`WorkerRefused` when a worker refuses its settings and none ever worked with them:
+        later it is Redis or a share that is away."""
         dead = []
         for place, process in enumerate(self._processes):
             code = process.poll()
-            if code is None or time.monotonic() < self._rest_until:
+            if code is None or time.monotonic() < self._rest.until:
                 continue
-            if code == WRONG_CONFIGURATION:
+            if code == WRONG_CONFIGURATION and not self._has_worked():
                 raise WorkerRefused(self._last_words())
             self._bury(process, code)
             dead.append(process.pid)
@@ -71,14 +78,21 @@ class Crew:
         """Notes a death; raises :class:`WorkerRefused` when workers never get so far as to work.
         What dies at work is another matter: the photo that did it is found and set aside."""
         if was_ready(self._state, process.pid) or code in IN_GOOD_ORDER:
-            self._deaths = 0
+            self._worked, self._deaths = True, 0
+            self._rest = Backoff(LONGEST_REST_SECONDS)
         else:
-            self._deaths += 1
+            self._rest.fail(time.monotonic())
+            if code != WRONG_CONFIGURATION:
+                self._deaths += 1
         if self._deaths > MAX_EARLY_DEATHS:
             raise WorkerRefused(f"workers die again and again: {self._last_words()}")
-        self._rest_until = time.monotonic() + min(30.0, 2.0 ** max(0, self._deaths - 1) - 1)
         what = "has to be replaced" if code == REPLACE_ME else f"died ({ending(code)})"
         log.error("worker %d %s, another starts; see %s", process.pid, what, self._log)
+
+    def _has_worked(self) -> bool:
+        """Whether a worker was ever ready to work, be it one that still runs."""
+        ours = tuple(worker_name(pid) for pid in self.pids)
+        return self._worked or any(each.worker.endswith(ours) for each in healths(self._state))
 
     def stop(self) -> None:
         """Lets the workers finish what is in flight, and ends those that take too long."""
@@ -114,7 +128,7 @@ class Crew:
 
 
 class WorkerRefused(CycloramaError):
-    """A worker ended with exit code 2: it cannot work with these settings."""
+    """Workers cannot work with these settings."""
 
 
 def environment(settings: Settings, broker_url: str) -> dict[str, str]:

@@ -39,6 +39,7 @@ class ShortLived(Crew):
 @pytest.fixture
 def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShortLived]:
     monkeypatch.setattr(crew_module, "MAX_EARLY_DEATHS", 2)
+    monkeypatch.setattr(crew_module, "LONGEST_REST_SECONDS", 0.1)
     crew = ShortLived("redis://nowhere", Settings(state=tmp_path), count=1)
     yield crew
     crew.stop()
@@ -67,6 +68,31 @@ def test_a_worker_that_refuses_its_settings_is_not_replaced(crew: ShortLived) ->
     crew.code = 2
     crew.start()
     assert str(tend_until_refused(crew)) == "no such device"
+
+
+@pytest.mark.parametrize(("code", "ready"), [(1, True), (REPLACE_ME, False)])
+def test_a_worker_that_refuses_after_one_has_worked_is_tried_again_however_often(
+    crew: ShortLived, code: int, ready: bool
+) -> None:
+    crew.code, crew.ready = code, ready
+    crew.start()
+    crew.code, crew.ready = 2, False
+    tend_until_replaced(crew, 5)
+    crew.code = 1
+    tend_until_replaced(crew, 3)  # one that refused, and as many early deaths as are borne
+    assert "again and again" in str(tend_until_refused(crew))
+
+
+def test_a_worker_that_refuses_beside_one_at_work_is_tried_again(
+    tmp_path: Path, crew: ShortLived
+) -> None:
+    at_work = subprocess.Popen(["sleep", "60"])
+    name = worker_name(at_work.pid)
+    HealthFile(tmp_path, name).write(Health(name, ready=False, alive=True))
+    crew.code = 2
+    crew.start()
+    crew._processes.append(at_work)
+    tend_until_replaced(crew, 4)
 
 
 def test_workers_that_die_again_and_again_end_the_program_with_their_last_error(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from worker.backoff import Backoff
 from worker.courier.bucket import Bucket
@@ -36,6 +37,8 @@ LONGEST_REST_SECONDS = 60.0
 HANGS_SECONDS = 900.0
 """A bucket's call without a sign for longer will not come back: what the library tries takes
 minutes."""
+PATIENCE_SECONDS = 60.0
+"""So long a new courier waits for an older one, which finishes its upload before it ends."""
 
 
 @dataclass
@@ -97,20 +100,21 @@ class Courier:
         Raises :class:`BucketError` and :class:`FolderError`.
         """
         problems: dict[str, str] = {}
-        with _alone(self._settings.outbox):
+        stop = threading.Event()
+        with _alone(self._settings.outbox, stop):
             for route in self.routes:
                 if route.name in names:
-                    problems |= route.round(threading.Event())
+                    problems |= route.round(stop)
         return problems
 
     def run(self, stop: threading.Event) -> None:
-        """Carries until ``stop`` is set. Ends the process, with exit code 75, when a bucket's call
-        hangs: then a fresh courier should take the place of this one.
+        """Carries until ``stop`` is set, as soon as no other courier does. Ends the process, with
+        exit code 75, when a bucket's call hangs: then a fresh courier should take its place.
 
-        Raises :class:`FolderError` when another courier carries.
+        Raises :class:`FolderError` when another courier goes on carrying.
         """
         file = HealthFile(self._settings.state, f"courier-{worker_name()}")
-        with _alone(self._settings.outbox):
+        with _alone(self._settings.outbox, stop, patience_seconds=PATIENCE_SECONDS):
             threads = [
                 threading.Thread(target=self._follow, args=(route, stop), name=route.name)
                 for route in self.routes
@@ -197,8 +201,9 @@ def _require_apart(named: dict[str, str]) -> None:
 
 
 @contextmanager
-def _alone(outbox: Path) -> Iterator[None]:
-    """Holds the outbox for this courier: two would overtake each other."""
+def _alone(outbox: Path, stop: threading.Event, *, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Holds the outbox for this courier: two would overtake each other. Another one that holds it
+    is waited for, unless ``stop`` is set."""
     folder = outbox / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +215,7 @@ def _alone(outbox: Path) -> Iterator[None]:
         ) from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock, stop, time.monotonic() + patience_seconds)
         except BlockingIOError as error:
             raise FolderError(
                 f"a courier runs already on {outbox}", cure="One carries for the whole studio"
@@ -221,3 +226,14 @@ def _alone(outbox: Path) -> Iterator[None]:
                 cure="Set CYCLORAMA_OUTBOX to a folder on another one",
             ) from error
         yield
+
+
+def _take(lock: IO[str], stop: threading.Event, until: float) -> None:
+    """Takes a lock. Raises :class:`BlockingIOError` when another courier still holds it at
+    ``until``, in seconds, monotonic, or when ``stop`` is set."""
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until or stop.wait(0.5):
+                raise

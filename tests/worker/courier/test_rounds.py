@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -171,11 +171,35 @@ def test_a_courier_whose_bucket_hangs_ends_to_be_replaced_and_one_that_idles_doe
     assert not health.alive
 
 
-def test_two_couriers_do_not_carry_for_one_studio(settings: Settings) -> None:
+def test_two_couriers_do_not_carry_for_one_studio(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.courier.rounds.PATIENCE_SECONDS", 0.2)
     with carrying(settings):
         wait_for(settings.outbox / ".courier" / "word")
         with pytest.raises(FolderError, match="a courier runs already"):
             Courier(settings).run(threading.Event())
+
+
+def test_a_courier_waits_until_an_older_one_has_ended(shop: Shop, settings: Settings) -> None:
+    with ExitStack() as after:
+        with carrying(settings):
+            wait_for(settings.outbox / ".courier" / "word")
+            after.enter_context(carrying(settings))
+            time.sleep(0.3)
+        shop.put("in/car/01.jpg", photo_bytes())
+        wait_for(settings.inbox / "car" / "01.jpg")
+
+
+def test_a_courier_that_waits_for_an_older_one_can_be_told_to_stop(settings: Settings) -> None:
+    stop = threading.Event()
+    with carrying(settings):
+        wait_for(settings.outbox / ".courier" / "word")
+        threading.Timer(0.3, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(FolderError, match="a courier runs already"):
+            Courier(settings).run(stop)
+    assert time.monotonic() - began < 30
 
 
 def test_a_bucket_that_is_away_is_an_error_where_one_round_is_all(
