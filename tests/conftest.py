@@ -76,6 +76,12 @@ def shop(bucket_server: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop
 
 
 @pytest.fixture
+def dated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files came when their date says: a test can set no other."""
+    monkeypatch.setattr("worker.intake.scan.changed_at", lambda path: os.stat(path).st_mtime)
+
+
+@pytest.fixture
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and no setting in the environment."""
     for name in os.environ:

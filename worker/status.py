@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE, connect, oldest_job
 from worker.queue.broker import EmbeddedRedis
-from worker.queue.leases import Leases
+from worker.queue.leases import Leases, gave_up
 from worker.queue.roster import WorkerBeat, missing_workers, workers
 from worker.settings import Settings
 
@@ -97,7 +98,11 @@ def gather(
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew, missing = workers(redis), missing_workers(redis)
         queued, oldest = int(redis.llen(QUEUE)), oldest_job(redis)
-    shoots = [_shoot(d, inbox.manifest(name), leases) for name, d in view.decisions.items()]
+    asked = leases.asked() if leases else {}
+    shoots = [
+        _shoot(d, inbox.manifest(name), leases, asked, settings.max_attempts)
+        for name, d in view.decisions.items()
+    ]
     return Status(
         shoots,
         view.problems | heard(settings),
@@ -119,37 +124,50 @@ def _changes(booth: BoothHistory) -> list[str]:
 
 
 def inbox_now(settings: Settings) -> Inbox:
-    """The inbox of the settings; a file that was last written long ago counts as settled."""
+    """The inbox of the settings; a file that came long ago counts as settled."""
     rules = Rules(settings.settle_seconds, settings.quiet_seconds, max_frames=settings.max_frames)
     now, clock = time.monotonic(), time.time()
     folder = settings.corrections_folder
-    drops = Rest.by_age(look_for_masks(folder).files, now, clock)
+    drops = Rest.by_age(folder, look_for_masks(folder).files, now, clock)
     return Inbox(
         Places(settings.inbox, settings.outbox),
         preset=settings.preset,
         presets=settings.presets,
         rules=rules,
-        rest=Rest.by_age(look(settings.inbox).sources, now, clock),
+        rest=Rest.by_age(settings.inbox, look(settings.inbox).sources, now, clock),
         corrections=CorrectionsView(folder, rules, rest=drops),
     )
 
 
-def _shoot(decision: Decision, manifest: Manifest | None, leases: Leases | None) -> ShootStatus:
+def _shoot(
+    decision: Decision,
+    manifest: Manifest | None,
+    leases: Leases | None,
+    asked: Container[str],
+    max_attempts: int,
+) -> ShootStatus:
+    """``asked`` are the shoots that people asked for, also where an edition is there."""
     shoot, total = decision.shoot.name, len(decision.shoot.frames)
-    if decision.stage == Stage.DONE and manifest:
+    open_ = decision.stage != Stage.DONE or shoot in asked
+    note = leases.note(shoot) if leases and open_ else None
+    if decision.stage == Stage.DONE and manifest and note is None:
         notes = [f"{r.source.path}: {r.error.message}" for r in manifest.frames if r.error]
         notes += manifest.remarks + _flags(manifest)
         return ShootStatus(shoot, manifest.status, total - len(manifest.failed()), total, notes)
-    note = leases.note(shoot) if leases else None
     if note is None:
         return ShootStatus(shoot, decision.stage, 0, total, [decision.reason or "to be queued"])
     notes = [f"attempt {note.attempt}"] if note.attempt > 1 else []
     if note.state == "failed":
         notes.append(note.error)
-    if note.state == "working":
-        held = leases is not None and leases.held(shoot)
-        notes.append(note.worker if held else f"{note.worker} is gone; it will be queued again")
     state = "queued" if note.state == "returned" else note.state
+    if note.state == "working":
+        if leases is not None and leases.held(shoot):
+            notes.append(note.worker)
+        elif note.deaths_so_far < max_attempts:
+            notes.append(f"{note.worker} is gone; it will be queued again")
+        else:
+            state = "failed"
+            notes.append(gave_up(shoot, max_attempts))
     return ShootStatus(shoot, state, note.done, total, notes)
 
 

@@ -36,6 +36,7 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
             continue
         message = JobMessage.of(shoots[name], retry=retry)
         at = time.time()
+        leases.ask(name, retry=retry)
         leases.write(name, queued(message, at=at))
         queue.send(message, at=at)
         yield f"{name} is queued: {len(message.frames)} frames"

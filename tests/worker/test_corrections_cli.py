@@ -27,6 +27,7 @@ from worker.settings import Settings, read_settings
 Pixels = NDArray[np.uint8]
 MASK = disc(32, 48, centre=(16, 24), radius=8)
 WIDER = disc(32, 48, centre=(16, 24), radius=9)
+pytestmark = pytest.mark.usefixtures("dated")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from worker.settings import Settings, read_settings
 from worker.status import Status, gather, show
 
 JOB = "0" * 32
+pytestmark = pytest.mark.usefixtures("dated")
 
 
 @pytest.fixture
@@ -95,6 +96,30 @@ def test_a_shoot_in_work_says_how_far_and_where(
     lease = leases.acquire("car")
     assert lease
     assert only(gather(settings)) == ("working", 1, 2, ["studio-7"])
+
+
+def test_a_shoot_that_was_given_up_says_how_to_go_on_and_needs_a_person(
+    settings: Settings, places: Places, leases: Leases
+) -> None:
+    drop(places, "car")
+    deaths = settings.max_attempts - 1
+    leases.write("car", Note("working", JOB, 3, 0.0, total=2, worker="studio-7", deaths=deaths))
+    status = gather(settings)
+    assert only(status)[0] == "failed"
+    assert only(status)[3][-1].endswith("then run: cyclorama retry car")
+    assert status.needs_a_person
+
+
+def test_a_finished_shoot_that_was_asked_for_again_says_how_that_goes(
+    settings: Settings, places: Places, leases: Leases
+) -> None:
+    drop(places, "car")
+    publish(places, "car", "incomplete", error={"code": "empty-file", "message": "It is empty."})
+    leases.ask("car", retry=True)
+    leases.write("car", Note("failed", JOB, 1, 0.0, total=2, error="No space left on device"))
+    assert only(gather(settings)) == ("failed", 0, 2, ["No space left on device"])
+    leases.forget("car")
+    assert only(gather(settings))[0] == "incomplete"
 
 
 def test_a_failed_shoot_says_why_and_needs_a_person(

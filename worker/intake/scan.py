@@ -6,6 +6,7 @@ reading from outside, in seconds.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,15 @@ def _take(
     snapshot.sources[source.path] = source
 
 
+def changed_at(path: str) -> float:
+    """When a file was last written, moved or given a date, in seconds since the epoch; now, as it
+    were, for one that is gone."""
+    try:
+        return os.stat(path).st_ctime
+    except OSError:
+        return math.inf
+
+
 @dataclass
 class Rest:
     """How long each photo has lain unchanged, as far as we saw. Pure."""
@@ -136,11 +146,12 @@ class Rest:
         self._since = {source: self._since.get(source, now) for source in sources.values()}
 
     @classmethod
-    def by_age(cls, sources: Mapping[str, Source], now: float, clock: float) -> Rest:
-        """What a single look can tell: each photo rests since it was last written. ``clock`` is
-        the time since the epoch that belongs to the monotonic ``now``."""
-        age = {s: max(0.0, clock - s.mtime_ns / 1e9) for s in sources.values()}
-        return cls({source: now - seconds for source, seconds in age.items()})
+    def by_age(cls, folder: Path, sources: Mapping[str, Source], now: float, clock: float) -> Rest:
+        """What a single look can tell: each photo in ``folder`` rests since it was written, or
+        came there with the date that it had. ``clock`` is the time since the epoch that belongs
+        to the monotonic ``now``."""
+        at = {source: changed_at(f"{folder}/{path}") for path, source in sources.items()}
+        return cls({source: now - max(0.0, clock - then) for source, then in at.items()})
 
     def seconds(self, source: Source, now: float) -> float:
         """For how long this state of the photo has been seen."""

@@ -18,11 +18,11 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from worker.errors import CycloramaError
 from worker.intake.inbox import View
-from worker.intake.plan import Stage
+from worker.intake.plan import Decision, Stage
 from worker.logs import about
 from worker.outbox.places import Places
 from worker.outbox.sweep import Sweep
-from worker.queue.leases import Leases, Standing, queued
+from worker.queue.leases import Leases, Standing, gave_up, queued
 from worker.queue.messages import JobMessage
 from worker.shoots import Shoot
 
@@ -78,12 +78,18 @@ class Watcher:
         self._said: dict[str, str] = {}
         self._head: float | None = None
         """When the job at the queue's head was queued, once that was asked for in this tick."""
+        self._asked: dict[str, bool] = {}
+        """The shoots that people asked for: whether to retry."""
 
     def tick(self, now: float, clock: float) -> View:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
         since the epoch (notes in Redis are shared with other machines)."""
         view = self._inbox.view(now)
-        self._head = None
+        self._head, self._asked = None, self._leases.asked()
+        for name in self._asked.keys() & view.decisions.keys():
+            decision = view.decisions[name]
+            if decision.stage == Stage.DONE:
+                view.decisions[name] = Decision(decision.shoot, Stage.READY, "asked for by hand")
         room = MOST_IN_A_TICK
         for shoot, standing in self._ready(view):
             room -= self._submit(shoot, standing, clock, view)
@@ -109,11 +115,10 @@ class Watcher:
             self._once and message.attempt > self._max_attempts
         ):
             view.given_up.add(shoot.name)
-            view.problems[shoot.name] = (
-                f"gave up after {self._max_attempts} attempts; look at the worker's log, then "
-                f"run: cyclorama retry {shoot.name}"
-            )
+            view.problems[shoot.name] = gave_up(shoot.name, self._max_attempts)
             return False
+        if self._asked.get(shoot.name):
+            message = message.model_copy(update={"retry": True})
         self._leases.write(shoot.name, queued(message, at=clock))
         self._queue.send(message, at=clock)
         with about(shoot=shoot.name, job=message.job):

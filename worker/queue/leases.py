@@ -23,6 +23,7 @@ from worker.queue.messages import JobMessage
 log = logging.getLogger(__name__)
 
 NOTE_SECONDS = 7 * 24 * 3600
+ASKED = "cyclorama:asked"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Note:
         """The same, if the worker of this attempt has died too. One that got on with the shoot
         proves that it is not hopeless, and the count begins anew."""
         return 1 if self.done > self.began_with else self.deaths + 1
+
+
+def gave_up(shoot: str, attempts: int) -> str:
+    """What people are told of a shoot on which so many workers died."""
+    return (
+        f"gave up after {attempts} attempts; look at the worker's log, then run: "
+        f"cyclorama retry {shoot}"
+    )
 
 
 @dataclass(frozen=True)
@@ -136,9 +145,22 @@ class Leases:
         pairs = zip(told[::2], told[1::2], strict=True)
         return [Standing(bool(held), _read_note(raw)) for held, raw in pairs]
 
+    def ask(self, shoot: str, *, retry: bool) -> None:
+        """Keeps in mind until the shoot is done that a person asked for it, and whether frames
+        that failed are to be tried again."""
+        self._redis.hset(ASKED, shoot, "retry" if retry else "")
+
+    def asked(self) -> dict[str, bool]:
+        """The shoots that people asked for and that are not done yet: whether to retry."""
+        found: dict[bytes, bytes] = self._redis.hgetall(ASKED)  # type: ignore[assignment]
+        return {shoot.decode(): how == b"retry" for shoot, how in found.items()}
+
     def forget(self, shoot: str) -> None:
         """Drops the note: the shoot is done."""
-        self._redis.delete(_note(shoot))
+        with self._redis.pipeline() as pipe:
+            pipe.delete(_note(shoot))
+            pipe.hdel(ASKED, shoot)
+            pipe.execute()
 
 
 @contextmanager

@@ -191,11 +191,19 @@ def test_a_photo_that_was_never_seen_does_not_rest() -> None:
     assert Rest().seconds(Source("a.jpg", 1, 1), 50.0) == 0.0
 
 
-def test_a_single_look_tells_rest_by_the_files_age() -> None:
-    photo, future = Source("a.jpg", 1, 90 * 10**9), Source("b.jpg", 1, 200 * 10**9)
-    rest = Rest.by_age({"a.jpg": photo, "b.jpg": future}, now=5.0, clock=100.0)
-    assert rest.seconds(photo, 5.0) == 10.0
-    assert rest.seconds(future, 5.0) == 0.0
+def test_a_single_look_tells_since_when_a_file_rests_however_old_it_says_to_be(
+    tmp_path: Path,
+) -> None:
+    (photo,) = drop_photos(tmp_path, 1)
+    os.utime(photo, (7, 7))  # as a copy that keeps its date
+    sources, came = look(tmp_path).sources, photo.stat().st_ctime
+    rest = Rest.by_age(tmp_path, sources, now=50.0, clock=came + 10.0)
+    assert rest.seconds(sources[photo.name], 50.0) == pytest.approx(10.0)
+    early = Rest.by_age(tmp_path, sources, now=50.0, clock=came - 10.0)
+    assert early.seconds(sources[photo.name], 50.0) == 0.0
+    photo.unlink()
+    gone = Rest.by_age(tmp_path, sources, now=50.0, clock=came + 10.0)
+    assert gone.seconds(sources[photo.name], 50.0) == 0.0
 
 
 def test_what_is_as_it_was_is_the_same_object_and_what_changed_is_another(tmp_path: Path) -> None:

@@ -161,6 +161,23 @@ def test_a_shoot_that_was_given_back_is_queued_at_once_as_the_same_attempt(
 
 
 @pytest.mark.usefixtures("car")
+@pytest.mark.parametrize("retry", [True, False])
+@pytest.mark.parametrize("state", ["returned", "failed", "working"])
+def test_a_finished_shoot_that_a_person_asked_for_is_queued_until_it_is_done(
+    desk: Desk, leases: Leases, places: Places, state: str, retry: bool
+) -> None:
+    publish(places, "car", status="incomplete")
+    leases.ask("car", retry=retry)
+    note(desk, leases, state, attempt=1, at=desk.began)
+    assert desk.settled().open
+    assert [message.retry for message in desk.queue] == [retry]
+    desk.queue.clear()
+    leases.forget("car")
+    assert not desk.tick(100).open
+    assert not desk.queue
+
+
+@pytest.mark.usefixtures("car")
 def test_a_worker_that_got_on_with_the_shoot_before_it_died_begins_the_count_anew(
     desk: Desk, leases: Leases
 ) -> None:
