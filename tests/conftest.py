@@ -78,7 +78,7 @@ def shop(bucket_server: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop
 @pytest.fixture
 def dated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files came when their date says: a test can set no other."""
-    monkeypatch.setattr("worker.intake.scan.changed_at", lambda path: os.stat(path).st_mtime)
+    monkeypatch.setattr("worker.intake.scan.changed_at", lambda path: Path(path).stat().st_mtime)
 
 
 @pytest.fixture

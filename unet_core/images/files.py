@@ -192,4 +192,10 @@ def _no_picture(path: Path, head: bytes) -> ImageError:
         return truncated(path, len(head))
     if name := unsupported_name(head):
         return unsupported(path, name)
-    return not_an_image(path, f"it begins with {head[:12]!r}")
+    return not_an_image(path, f"it begins with {_readable(head[:12])}")
+
+
+def _readable(start: bytes) -> str:
+    """Bytes for people: text in quotes, anything else in hexadecimal."""
+    text = start.decode("ascii", errors="replace").strip()
+    return repr(text) if text.isprintable() and text.isascii() else start.hex(" ")

@@ -130,7 +130,7 @@ def changed_at(path: str) -> float:
     """When a file was last written, moved or given a date, in seconds since the epoch; now, as it
     were, for one that is gone."""
     try:
-        return os.stat(path).st_ctime
+        return Path(path).stat().st_ctime
     except OSError:
         return math.inf
 

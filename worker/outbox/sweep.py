@@ -27,7 +27,8 @@ class Sweep:
 
     def tick(self, now: float, *, wanted: Container[str], in_work: Callable[[str], bool]) -> None:
         """Looks at ``now`` (seconds, monotonic). ``wanted`` are shoots that are still to be made,
-        ``in_work`` asks whether somebody works on one now. Raises ``OSError``."""
+        ``in_work`` asks whether somebody works on one now. Raises ``OSError`` when staging cannot
+        be read."""
         staging = self._places.staging("")
         found = {(path, path.lstat().st_mtime_ns): path for path in staging.iterdir()}
         self._since = {key: self._since.get(key, now) for key in found}
@@ -35,7 +36,11 @@ class Sweep:
             if now - self._since[key] < self._rest_seconds:
                 continue
             if path.name.startswith(".old-"):
-                self._retired(path, in_work)
+                try:
+                    self._retired(path, in_work)
+                except OSError as error:
+                    log.warning("%s cannot be put away yet: %s", path, error)
+                    self._since[key] = now  # it is tried again, after as long a rest
             elif path.name.startswith(".probe-"):
                 path.unlink(missing_ok=True)
             elif path.name not in wanted and not in_work(path.name):

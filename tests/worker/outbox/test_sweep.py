@@ -103,3 +103,23 @@ def test_probes_that_a_crash_left_go(places: Places, sweep: Sweep) -> None:
     tick(sweep, 0)
     tick(sweep, 10)
     assert not probe.exists()
+
+
+def test_what_cannot_be_put_away_keeps_nothing_else_and_is_tried_again(
+    places: Places, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(places, 1).rename(places.retired("car"))
+    publish_beside(places)
+    Staging(places, "van")
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.outbox.sweep.put_away", full)
+        tick(sweep, 0)
+        tick(sweep, 10)
+    assert places.retired("car").exists()
+    assert not places.staging("van").exists()
+    tick(sweep, 20)
+    assert not places.retired("car").exists()
