@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli_options import Inbox, Json, Outbox
+from worker.cli_options import Json, Outbox
 from worker.errors import FolderError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def booth(
-    inbox: Inbox = None,
     outbox: Outbox = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="It was meant: the booth is right as it is now.")
@@ -27,8 +26,8 @@ def booth(
     from worker.booth.history import BoothHistory
     from worker.settings import read_settings
 
-    settings = read_settings(inbox=inbox, outbox=outbox)
-    if not settings.outbox.is_dir():
+    settings = read_settings(outbox=outbox)
+    if not settings.outbox.is_dir() and not settings.outbox_bucket:
         raise FolderError(
             f"the outbox {settings.outbox} is no folder",
             cure="Set CYCLORAMA_OUTBOX (--outbox) to the right one",

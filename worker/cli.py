@@ -163,6 +163,8 @@ def reprocess(
     """Make new pictures from stored masks and originals, without the network."""
     from rich.progress import Progress
 
+    from worker.outbox.places import Places
+    from worker.reprocess import finished
     from worker.reprocess import reprocess as reprocess_shoot
 
     if shoots and everything:
@@ -170,7 +172,7 @@ def reprocess(
     if not shoots and not everything:
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
     settings = _settings(inbox=inbox, outbox=outbox)
-    names = _finished(settings, shoots or [])
+    names = finished(Places(settings.inbox, settings.outbox), shoots or [])
     failed = False
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         for name in names:
@@ -284,22 +286,6 @@ def _queue(settings: Settings, shoots: list[str], *, retry: bool) -> None:
             f"cyclorama is not running here with the state folder {settings.state.resolve()}",
             cure="Start it with the same state folder: cyclorama run",
         ) from error
-
-
-def _finished(settings: Settings, named: list[str]) -> list[str]:
-    """The finished shoots that are named, or all there are."""
-    from worker.outbox.places import Places
-    from worker.reprocess import shoots_in
-
-    there = shoots_in(Places(settings.inbox, settings.outbox))
-    if unknown := [name for name in named if name not in there]:
-        raise ShootError(
-            f"the outbox {settings.outbox} has no finished shoot {unknown[0]!r}",
-            cure=f"It has: {', '.join(there[:10]) or 'none'}",
-        )
-    if not there:
-        raise ShootError(f"the outbox {settings.outbox} has no finished shoot")
-    return named or there
 
 
 def _end_with_parent() -> None:

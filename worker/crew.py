@@ -92,7 +92,8 @@ class Crew:
     def _has_worked(self) -> bool:
         """Whether a worker was ever ready to work, be it one that still runs."""
         ours = tuple(worker_name(pid) for pid in self.pids)
-        return self._worked or any(each.worker.endswith(ours) for each in healths(self._state))
+        at_work = (each.worker for each in healths(self._state) if each.alive)
+        return self._worked or any(name.endswith(ours) for name in at_work)
 
     def stop(self) -> None:
         """Lets the workers finish what is in flight, and ends those that take too long."""

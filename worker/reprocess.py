@@ -9,7 +9,7 @@ from pathlib import Path
 from unet_core.cores import usable_cores
 from worker.errors import BrokerError, ShootError
 from worker.finish.plates import Plates
-from worker.finish.presets import preset_of
+from worker.finish.presets import is_path, load_preset, preset_of
 from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.outbox.edition import next_edition
 from worker.outbox.manifest import FrameRow, Manifest, now, read_manifest
@@ -29,8 +29,8 @@ def reprocess(
     *,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Publishes a finished shoot anew with ``preset`` (a name or a ``.toml`` file, with which later
-    editions are made too; None: the one that the inbox asks for), from the masks of the edition
+    """Publishes a finished shoot anew with ``preset`` (a name, with which later editions are made
+    too, or a ``.toml`` file; None: the one that the inbox asks for), from the masks of the edition
     that is in the outbox, also where a person has corrected them. Returns where it lies.
 
     Raises :class:`ShootError` when the shoot is not in the outbox, is in work, or a photo has
@@ -38,10 +38,12 @@ def reprocess(
     """
     places = Places(settings.inbox, settings.outbox)
     _edition(places, shoot)  # a name that is not there is told before anything else
-    if preset and preset.endswith(".toml"):
-        preset = str(Path(preset).resolve())
-    folders = [settings.presets]
-    worn = preset_of(settings.inbox / shoot, settings.preset, chosen=preset, folders=folders)
+    chosen = preset if preset and not is_path(preset) else None
+    worn = (
+        load_preset(preset, folders=[settings.presets])
+        if preset
+        else preset_of(settings.inbox / shoot, settings.preset, folders=[settings.presets])
+    )
     with _alone(settings, shoot):
         started = now()
         folder, edition = _edition(places, shoot)
@@ -54,7 +56,7 @@ def reprocess(
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
             made[row.name] = _without_network(row)
             on_frame(done, len(rows))
-        again = next_edition(edition, made.values(), worn, chosen=preset, started=started)
+        again = next_edition(edition, made.values(), worn, chosen=chosen, started=started)
         return staging.publish(again)
 
 
@@ -70,14 +72,29 @@ def shoots_in(places: Places) -> list[str]:
     return sorted(found)
 
 
+def finished(places: Places, named: Sequence[str]) -> list[str]:
+    """The finished shoots that are named, or all there are. Raises :class:`ShootError` for a name
+    that is not there, and where there is none at all."""
+    there = shoots_in(places)
+    if unknown := [name for name in named if name not in there]:
+        raise _unknown(places, unknown[0])
+    if not there:
+        raise ShootError(f"the outbox {places.outbox} has no finished shoot")
+    return list(named) or there
+
+
+def _unknown(places: Places, shoot: str) -> ShootError:
+    known = ", ".join(shoots_in(places)[:10]) or "none"
+    return ShootError(
+        f"the outbox {places.outbox} has no finished shoot {shoot!r}", cure=f"It has: {known}"
+    )
+
+
 def _edition(places: Places, shoot: str) -> tuple[Path, Manifest]:
     for folder in (places.held(shoot), places.published(shoot)):  # a held one is the newer
         if edition := read_manifest(folder):
             return folder, edition
-    known = ", ".join(shoots_in(places)[:10]) or "none"
-    raise ShootError(
-        f"the outbox {places.outbox} has no finished shoot {shoot!r}", cure=f"It has: {known}"
-    )
+    raise _unknown(places, shoot)
 
 
 def _require_photos(rows: Sequence[FrameRow], inbox: Path) -> None:

@@ -100,7 +100,13 @@ def gather(
         queued, oldest = int(redis.llen(QUEUE)), oldest_job(redis)
     asked = leases.asked() if leases else {}
     shoots = [
-        _shoot(d, inbox.manifest(name), leases, asked, settings.max_attempts)
+        _shoot(
+            d,
+            inbox.manifest(name),
+            leases=leases,
+            asked=asked,
+            max_attempts=settings.max_attempts,
+        )
         for name, d in view.decisions.items()
     ]
     return Status(
@@ -142,6 +148,7 @@ def inbox_now(settings: Settings) -> Inbox:
 def _shoot(
     decision: Decision,
     manifest: Manifest | None,
+    *,
     leases: Leases | None,
     asked: Container[str],
     max_attempts: int,

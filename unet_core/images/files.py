@@ -197,5 +197,6 @@ def _no_picture(path: Path, head: bytes) -> ImageError:
 
 def _readable(start: bytes) -> str:
     """Bytes for people: text in quotes, anything else in hexadecimal."""
-    text = start.decode("ascii", errors="replace").strip()
-    return repr(text) if text.isprintable() and text.isascii() else start.hex(" ")
+    text = start.decode("latin-1")
+    is_text = text.isascii() and "".join(text.split()).isprintable()
+    return repr(text) if is_text else start.hex(" ")

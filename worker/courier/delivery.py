@@ -38,7 +38,7 @@ class Delivery:
         """Carries what is not there yet, until ``stop`` is set. Returns what could not be carried,
         by shoot, with a sentence; raises :class:`BucketError` when the bucket is away."""
         problems: dict[str, str] = {}
-        failed_in_a_row = 0
+        failed_in_a_row, refused = 0, list[BucketError]()
         for folder in self._published():
             if stop.is_set():
                 break
@@ -52,12 +52,15 @@ class Delivery:
                 failed_in_a_row = 0
             except BucketError as error:
                 problems[folder.name] = str(error)
+                refused.append(error)
                 failed_in_a_row = failed_in_a_row + 1 if error.away else 0
                 if failed_in_a_row >= MOST_IN_A_ROW:
                     raise
             except (ShootError, FolderError, OSError) as error:
                 if _state(folder) == state:  # else it was published anew meanwhile
                     problems[folder.name] = str(error)
+        if not self._done and len(refused) >= MOST_IN_A_ROW:
+            raise refused[-1]  # nothing was ever carried there: a wrong key, not a wrong shoot
         return problems
 
     def _published(self) -> Iterator[Path]:

@@ -37,8 +37,9 @@ LONGEST_REST_SECONDS = 60.0
 HANGS_SECONDS = 900.0
 """A bucket's call without a sign for longer will not come back: what the library tries takes
 minutes."""
-PATIENCE_SECONDS = 60.0
-"""So long a new courier waits for an older one, which finishes its upload before it ends."""
+PATIENCE_SECONDS = 25.0
+"""So long a new courier waits for an older one, which finishes its upload before it ends. After
+half a minute without a word `status` says that nobody carries."""
 
 
 @dataclass
@@ -113,25 +114,32 @@ class Courier:
 
         Raises :class:`FolderError` when another courier goes on carrying.
         """
+        try:
+            with _alone(self._settings.outbox, stop, patience_seconds=PATIENCE_SECONDS):
+                self._carry(stop)
+        except FolderError:
+            if not stop.is_set():
+                raise
+
+    def _carry(self, stop: threading.Event) -> None:
         file = HealthFile(self._settings.state, f"courier-{worker_name()}")
-        with _alone(self._settings.outbox, stop, patience_seconds=PATIENCE_SECONDS):
-            threads = [
-                threading.Thread(target=self._follow, args=(route, stop), name=route.name)
-                for route in self.routes
-            ]
+        threads = [
+            threading.Thread(target=self._follow, args=(route, stop), name=route.name)
+            for route in self.routes
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while True:
+                if trouble := self._say(file):
+                    log.critical("this courier ends, to be replaced: %s", trouble)
+                    os._exit(REPLACE_ME)  # in good order it would wait for what hangs
+                if stop.wait(BEAT_SECONDS):
+                    return
+        finally:
+            file.remove()
             for thread in threads:
-                thread.start()
-            try:
-                while True:
-                    if trouble := self._say(file):
-                        log.critical("this courier ends, to be replaced: %s", trouble)
-                        os._exit(REPLACE_ME)  # in good order it would wait for what hangs
-                    if stop.wait(BEAT_SECONDS):
-                        return
-            finally:
-                file.remove()
-                for thread in threads:
-                    thread.join()
+                thread.join()
 
     def _follow(self, route: Route, stop: threading.Event) -> None:
         while not stop.is_set():

@@ -1,7 +1,7 @@
 """Presets: TOML files that say what a finished frame looks like.
 
-Every key has a default, so a preset holds only what differs from the plain studio look. The
-built-in ones in ``presets/*.toml`` are the reference: each key is explained there.
+What a preset leaves out has a default, so it holds only what differs from the plain studio look.
+``presets/studio-grey.toml`` is the reference: each key is explained there.
 """
 
 from __future__ import annotations
@@ -231,24 +231,34 @@ def load_preset(name_or_path: str, *, folders: Sequence[Path] = ()) -> Preset:
 
     Raises `PresetError`: no such preset (with the names there are), or one that is wrong.
     """
-    if name_or_path.endswith(".toml"):
+    if is_path(name_or_path):
         return read_preset(Path(name_or_path))
+    return _named(name_or_path, folders)
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a preset is given by its file."""
+    return name_or_path.endswith(".toml")
+
+
+def _named(name: str, folders: Sequence[Path]) -> Preset:
     # Only names that a listing shows: a name never leads out of its folder.
     files = preset_files(folders)
-    if name_or_path in files:
-        return read_preset(files[name_or_path])
-    raise _unknown(name_or_path, list(files))
+    if name in files:
+        return read_preset(files[name])
+    raise _unknown(name, list(files))
 
 
 def preset_of(
     folder: Path, default: str, *, chosen: str | None = None, folders: Sequence[Path]
 ) -> Preset:
-    """The preset of a shoot in the inbox's ``folder``: the ``chosen`` one, a name or a path, or
-    else its own, or else that of the name ``default``. Raises `PresetError` as `load_preset`
-    does."""
+    """The preset of a shoot in the inbox's ``folder``: that of the name ``chosen``, or else its
+    own, or else the ``default`` one. Raises `PresetError` as `load_preset` does."""
     own = folder / PRESET
-    if chosen or not own.is_file():
-        return load_preset(chosen or default, folders=folders)
+    if chosen:
+        return _named(chosen, folders)
+    if not own.is_file():
+        return load_preset(default, folders=folders)
     if not own.resolve().is_relative_to(folder.parent.resolve()):
         raise PresetError(
             f"{own} is a link that leads out of the inbox", cure="Copy the file itself"

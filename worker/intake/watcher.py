@@ -88,7 +88,7 @@ class Watcher:
         self._head, self._asked = None, self._leases.asked()
         for name in self._asked.keys() & view.decisions.keys():
             decision = view.decisions[name]
-            if decision.stage == Stage.DONE:
+            if decision.stage in (Stage.DONE, Stage.WAITING):
                 view.decisions[name] = Decision(decision.shoot, Stage.READY, "asked for by hand")
         room = MOST_IN_A_TICK
         for shoot, standing in self._ready(view):

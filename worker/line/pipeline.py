@@ -10,7 +10,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from unet_core.segment import Segmenter
+from unet_core.checkpoint import Card
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost, PresetError
 from worker.finish.plates import Plates
@@ -35,6 +35,7 @@ from worker.line.trial import Trial
 from worker.line.vigil import Vigil
 from worker.line.wanted import Wanted
 from worker.logs import about
+from worker.outbox.edition import remarks_on
 from worker.outbox.manifest import (
     CheckpointRecord,
     Edition,
@@ -50,7 +51,7 @@ from worker.outbox.publish import Staging
 from worker.outbox.turn import with_turn_flags
 from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, Frame, turn_remarks
+from worker.shoots import PLATE, Frame
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,10 @@ class Line:
             log.info("%s went away from the inbox: nothing is published", shoot)
             staging.discard()
             return
-        manifest = self._manifest(message, started, done, preset, chosen, segmenter)
+        record = PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen)
+        manifest = _manifest(
+            message, done.values(), preset, record=record, card=segmenter.card, started=started
+        )
         self._notes.renew(lease)
         folder = staging.publish(manifest)
         for listener in self.listeners:
@@ -233,7 +237,7 @@ class Line:
                 raise
             raise PresetError(
                 f"{shoot} keeps the preset that reprocess gave it. {error}",
-                cure=f"Or give it another one: cyclorama reprocess {shoot} --preset NAME",
+                cure=f"Another one: cyclorama reprocess {shoot} --preset NAME",
             ) from error
 
     @contextmanager
@@ -319,38 +323,37 @@ class Line:
         retired = places.retired(shoot)
         return [each for each in found if each.folder != retired] or found
 
-    def _manifest(
-        self,
-        message: JobMessage,
-        started: str,
-        done: dict[str, FrameRow],
-        preset: Preset,
-        chosen: str | None,
-        segmenter: Segmenter,
-    ) -> Manifest:
-        rows = sorted(done.values(), key=lambda row: (row.angle, row.name))
-        rows = with_turn_flags(rows, full_turn=preset.frames)
-        return Manifest(
-            shoot=message.shoot,
-            status=status_of(rows, preset.on_failed_frame),
-            preset=PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen),
-            checkpoint=CheckpointRecord(
-                version=segmenter.card.version, sha256=segmenter.card.sha256
-            ),
-            program=version("cyclorama"),
-            started=started,
-            finished=now(),
-            attempts=message.attempt,
-            remarks=turn_remarks(message.to_frames(), preset.frames),
-            frames=rows,
-        )
-
     def _count(self, row: FrameRow) -> None:
         self.frames += 1
         self.steps += 1
         self.last_frame_at = time.time()
         for listener in self.listeners:
             listener.on_frame(row)
+
+
+def _manifest(
+    message: JobMessage,
+    made: Iterable[FrameRow],
+    preset: Preset,
+    *,
+    record: PresetRecord,
+    card: Card,
+    started: str,
+) -> Manifest:
+    rows = sorted(made, key=lambda row: (row.angle, row.name))
+    rows = with_turn_flags(rows, full_turn=preset.frames)
+    return Manifest(
+        shoot=message.shoot,
+        status=status_of(rows, preset.on_failed_frame),
+        preset=record,
+        checkpoint=CheckpointRecord(version=card.version, sha256=card.sha256),
+        program=version("cyclorama"),
+        started=started,
+        finished=now(),
+        attempts=message.attempt,
+        remarks=remarks_on(rows, preset),
+        frames=rows,
+    )
 
 
 def _studio_error(error: Exception, places: Places) -> str:

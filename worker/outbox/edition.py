@@ -8,6 +8,13 @@ from importlib.metadata import version
 from worker.finish.presets import Preset
 from worker.outbox.manifest import FrameRow, Manifest, PresetRecord, now, status_of
 from worker.outbox.turn import with_turn_flags
+from worker.shoots import Frame, turn_remarks
+
+
+def remarks_on(rows: Iterable[FrameRow], preset: Preset) -> list[str]:
+    """What is to be said of a shoot of these frames as a whole."""
+    frames = [Frame(row.name, row.angle, row.source.source()) for row in rows]
+    return turn_remarks(frames, preset.frames)
 
 
 def next_edition(
@@ -18,9 +25,9 @@ def next_edition(
     chosen: str | None,
     started: str,
 ) -> Manifest:
-    """The manifest of a shoot whose frames are ``rows`` now, dressed as ``preset`` says; what was
-    said of the shoot as a whole stays. ``chosen`` is what a person named the preset by, if one
-    did, and ``started`` as :func:`now` gives it."""
+    """The manifest of a shoot whose frames are ``rows`` now, dressed as ``preset`` says.
+    ``chosen`` is the name by which a person gave it the preset, if one did, and ``started`` as
+    :func:`now` gives it."""
     ordered = sorted(rows, key=lambda row: (row.angle, row.name))
     return edition.model_copy(
         update={
@@ -29,6 +36,7 @@ def next_edition(
             "program": version("cyclorama"),
             "started": started,
             "finished": now(),
+            "remarks": remarks_on(ordered, preset),
             "frames": with_turn_flags(ordered, full_turn=preset.frames),
         }
     )

@@ -119,9 +119,8 @@ class FrameRow(_Record):
 class PresetRecord(_Record):
     name: str
     digest: str
-    chosen: str | None = None
-    """What ``reprocess --preset`` named, a preset or the path of a file: later editions are made
-    with it too."""
+    chosen: Name | None = None
+    """The preset that ``reprocess --preset`` named: later editions are made with it too."""
 
 
 class CheckpointRecord(_Record):
@@ -143,7 +142,8 @@ class Manifest(_Record):
     finished: str
     attempts: int = 1
     remarks: list[str] = []
-    """What a person should know of the shoot as a whole: angles that are missing or there twice."""
+    """What a person should know of the shoot as a whole: how many frames there are where more are
+    expected, and angles that are missing or there twice."""
     frames: list[FrameRow]
 
     def sources(self) -> set[Source]:

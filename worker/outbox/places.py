@@ -34,6 +34,11 @@ class Places:
         key = hashlib.sha256(shoot.encode()).hexdigest()[:16]  # a name may fill all 255 bytes
         return self.outbox / ".staging" / f".old-{key}"
 
+    @property
+    def replaced(self) -> Path:
+        """The folder of older editions that people had touched."""
+        return self.outbox / ".replaced"
+
     def check(self) -> None:
         """Creates outbox and staging and writes a file there; raises :class:`FolderError`."""
         if not self.inbox.is_dir():

@@ -116,9 +116,9 @@ class Staging:
             shutil.rmtree(self.folder / ROWS, ignore_errors=True)
             self._sweep(manifest)
             sync_folder(self.folder)
-            replace_folder(self.folder, target, aside=places.retired(shoot))
+            replace_folder(self.folder, target, places=places, shoot=shoot)
         if not held:  # an edition that was delivered stays while a newer one is held
-            put_away(places.held(shoot), target)
+            put_away(places.held(shoot), places, shoot)
         _drop_empty(self.folder.parent)
         return target
 
@@ -173,12 +173,13 @@ class Staging:
         )
 
 
-def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
-    """Renames ``new`` to ``target``; an older edition goes ``aside`` first, then away. One that
-    a person has changed or added to is kept, in ``.replaced`` beside the target.
+def replace_folder(new: Path, target: Path, *, places: Places, shoot: str) -> None:
+    """Renames ``new`` to ``target``; an older edition goes aside first, then away. One that a
+    person has changed or added to is kept, among the replaced ones.
 
     Raises :class:`FolderError` when what is there was not made by this program.
     """
+    aside = places.retired(shoot)
     target.parent.mkdir(parents=True, exist_ok=True)
     new.stat()  # before anything is moved: it may have been taken over
     if target.exists() and not _is_ours(target):
@@ -186,7 +187,7 @@ def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
             f"{target} is there and holds no shoot of this program; it is left alone",
             cure="Move it away, or choose another outbox",
         )
-    put_away(aside, target)
+    put_away(aside, places, shoot)
     if target.exists():
         target.rename(aside)
     try:
@@ -196,7 +197,7 @@ def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
             aside.rename(target)
         raise
     sync_folder(target.parent)
-    put_away(aside, target)
+    put_away(aside, places, shoot)
 
 
 def _taken_over(home: Path) -> Path:
@@ -229,18 +230,18 @@ def _drop_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def put_away(old: Path, target: Path) -> None:
-    """Removes an older edition of ``target``, or keeps it if a person has touched it."""
+def put_away(old: Path, places: Places, shoot: str) -> None:
+    """Removes an older edition of a shoot, or keeps it if a person has touched it."""
     if not old.exists():
         return
     if old.is_symlink():
         old.unlink()
         return
     if _touched_by_people(old):
-        kept = target.parent / ".replaced" / f"{shortened(target.name)}-{time.time_ns()}"
+        kept = places.replaced / f"{shortened(shoot)}-{time.time_ns()}"
         kept.parent.mkdir(exist_ok=True)
         old.rename(kept)
-        log.warning("%s was changed by hand; that edition is kept in %s", target, kept)
+        log.warning("%s was changed by hand; that edition is kept in %s", shoot, kept)
     else:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -277,7 +278,7 @@ def release(places: Places, shoot: str) -> Path:
     freed = manifest.model_copy(update={"status": status})
     write_file(folder / SHEET, _sheet(freed, folder))
     write_file(folder / MANIFEST, freed.model_dump_json(indent=1).encode())
-    replace_folder(folder, places.published(shoot), aside=places.retired(shoot))
+    replace_folder(folder, places.published(shoot), places=places, shoot=shoot)
     return places.published(shoot)
 
 

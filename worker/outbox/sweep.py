@@ -57,7 +57,7 @@ class Sweep:
             return
         target = self._places.published(shoot)
         if target.exists() or self._places.held(shoot).exists():
-            put_away(old, target)
+            put_away(old, self._places, shoot)
         else:
             log.warning("%s is put back: its newer edition was never finished", target)
             old.rename(target)

@@ -146,9 +146,12 @@ class Leases:
         return [Standing(bool(held), _read_note(raw)) for held, raw in pairs]
 
     def ask(self, shoot: str, *, retry: bool) -> None:
-        """Keeps in mind until the shoot is done that a person asked for it, and whether frames
-        that failed are to be tried again."""
-        self._redis.hset(ASKED, shoot, "retry" if retry else "")
+        """Keeps in mind until the shoot is done, as long as notes are kept, that a person asked
+        for it, and whether frames that failed are to be tried again."""
+        with self._redis.pipeline() as pipe:
+            pipe.hset(ASKED, shoot, "retry" if retry else "")
+            pipe.expire(ASKED, NOTE_SECONDS)
+            pipe.execute()
 
     def asked(self) -> dict[str, bool]:
         """The shoots that people asked for and that are not done yet: whether to retry."""
@@ -156,7 +159,7 @@ class Leases:
         return {shoot.decode(): how == b"retry" for shoot, how in found.items()}
 
     def forget(self, shoot: str) -> None:
-        """Drops the note: the shoot is done."""
+        """Drops the note, and what was asked: the shoot is done."""
         with self._redis.pipeline() as pipe:
             pipe.delete(_note(shoot))
             pipe.hdel(ASKED, shoot)

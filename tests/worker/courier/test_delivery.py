@@ -215,13 +215,14 @@ def test_several_shoots_that_are_refused_in_a_row_hold_up_no_other(
     assert_whole(shop, places, "car-5")
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (403, "AccessDenied")])
 def test_a_bucket_that_refuses_everything_is_left_alone_for_a_while(
-    shop: Shop, places: Places, delivery: Delivery
+    shop: Shop, places: Places, delivery: Delivery, status: int, code: str
 ) -> None:
     for number in range(6):
         publish(places, pictures(1), shoot=f"car-{number}")
-    shop.refuse("PUT", 500, "InternalError")
-    with pytest.raises(BucketError, match="InternalError"):
+    shop.refuse("PUT", status, code)
+    with pytest.raises(BucketError, match=code):
         delivery.round(GO_ON)
 
 

@@ -197,8 +197,7 @@ def test_a_courier_that_waits_for_an_older_one_can_be_told_to_stop(settings: Set
         wait_for(settings.outbox / ".courier" / "word")
         threading.Timer(0.3, stop.set).start()
         began = time.monotonic()
-        with pytest.raises(FolderError, match="a courier runs already"):
-            Courier(settings).run(stop)
+        Courier(settings).run(stop)
     assert time.monotonic() - began < 30
 
 

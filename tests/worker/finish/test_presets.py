@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -59,12 +60,23 @@ def test_every_built_in_preset_is_valid_and_named_after_its_file(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "table", [Preset, GradientBackdrop, SoftShadow, RealShadow, Framing, Overlay, Output]
+    ("name", "table"),
+    [
+        ("", Preset),
+        ("backdrop", GradientBackdrop),
+        ("shadow", SoftShadow),
+        ("shadow", RealShadow),
+        ("framing", Framing),
+        ("overlay", Overlay),
+        ("output", Output),
+    ],
 )
-def test_the_default_preset_names_every_key(table: type[BaseModel]) -> None:
+def test_the_default_preset_names_every_key(name: str, table: type[BaseModel]) -> None:
     text = preset_files([])["studio-grey"].read_text(encoding="utf-8")
-    for key in table.model_fields:
-        assert f" {key} = " in text or f"\n{key} = " in text or f"[{key}]" in text, key
+    top, *rest = re.split(r"\n(?:#\s*)?\[(\w+)\]\n", text)
+    sections = {"": top} | dict(zip(rest[::2], rest[1::2], strict=True))
+    told = re.findall(r"^(?:#\s*)?(\w+) =", sections[name], re.MULTILINE)
+    assert set(table.model_fields) <= {*told, *([] if name else sections)}
 
 
 def test_an_empty_preset_has_the_plain_studio_look(tmp_path: Path) -> None:

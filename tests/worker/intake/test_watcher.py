@@ -178,6 +178,18 @@ def test_a_finished_shoot_that_a_person_asked_for_is_queued_until_it_is_done(
 
 
 @pytest.mark.usefixtures("car")
+def test_a_shoot_that_a_person_started_early_goes_on_though_it_is_short_of_frames(
+    desk: Desk, leases: Leases
+) -> None:
+    leases.ask("car", retry=False)
+    note(desk, leases, "returned", attempt=1, at=desk.began)
+    desk.tick()
+    assert not desk.queue, "it still settles"
+    desk.tick(3)
+    assert len(desk.queue) == 1
+
+
+@pytest.mark.usefixtures("car")
 def test_a_worker_that_got_on_with_the_shoot_before_it_died_begins_the_count_anew(
     desk: Desk, leases: Leases
 ) -> None:

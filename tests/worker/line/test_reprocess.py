@@ -87,14 +87,13 @@ def test_a_shoot_keeps_the_look_that_it_was_given(
 def test_a_look_that_was_given_and_is_gone_fails_the_shoot_and_leaves_what_was_delivered(
     bench: Bench, settings: Settings, done: Path, car: Path
 ) -> None:
-    file = settings.presets / "red.toml"
-    reprocess(settings, "car", str(file))
-    file.unlink()
+    reprocess(settings, "car", "red")
+    (settings.presets / "red.toml").unlink()
     (car / "04.jpg").write_bytes(photo_bytes(4))
     bench.work()
     note = bench.leases.note("car")
     assert note
-    assert str(file) in note.error
+    assert 'no preset "red"' in note.error
     assert "cyclorama reprocess car --preset NAME" in note.error
     assert len(bench.manifest().frames) == 3
 

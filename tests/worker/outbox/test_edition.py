@@ -27,13 +27,14 @@ def edition() -> Manifest:
     return manifest_with("car", [row(1), row(2)]).model_copy(update=changes)
 
 
-def test_what_was_said_of_the_shoot_stays_and_the_look_is_todays(edition: Manifest) -> None:
+def test_what_made_the_shoot_stays_and_the_look_is_todays(edition: Manifest) -> None:
     found = next_edition(edition, edition.frames, PRESET, chosen=None, started=STARTED)
-    kept = ("shoot", "checkpoint", "attempts", "remarks", "frames")
+    kept = ("shoot", "checkpoint", "attempts", "frames")
     assert [getattr(found, name) for name in kept] == [getattr(edition, name) for name in kept]
     assert (found.preset.name, found.preset.digest) == ("studio-white", PRESET.digest)
     assert (found.started, found.program) == (STARTED, "0.1.0")
     assert found.finished > STARTED
+    assert found.remarks == ["2 of 16 frames"], "said of today's frames and today's preset"
 
 
 def test_frames_stand_in_the_order_of_the_turn(edition: Manifest) -> None:

@@ -221,7 +221,7 @@ def test_leftovers_of_an_older_crash_do_not_stand_in_the_way(places: Places) -> 
     (aside / "masks" / "01.png").touch()
     new = places.staging("car")
     new.mkdir()
-    replace_folder(new, places.published("car"), aside=aside)
+    replace_folder(new, places.published("car"), places=places, shoot="car")
     assert places.published("car").is_dir()
     assert not aside.exists()
 
@@ -251,7 +251,7 @@ def test_an_overtaken_publication_moves_nothing_that_was_delivered(places: Place
     folder = publish(places, stage(places))
     gone = places.staging("car") / "gone"
     with pytest.raises(FileNotFoundError):
-        replace_folder(gone, folder, aside=places.retired("car"))
+        replace_folder(gone, folder, places=places, shoot="car")
     assert tree(folder) == WHOLE
 
 
@@ -309,10 +309,13 @@ def test_a_complete_edition_takes_the_place_of_a_held_one(places: Places) -> Non
     assert tree(places.published("car")) == WHOLE
 
 
-def test_what_a_person_did_in_a_held_shoot_outlives_its_newer_edition(places: Places) -> None:
+@pytest.mark.parametrize("status", ["complete", "held"])
+def test_what_a_person_did_in_a_held_shoot_outlives_its_newer_edition(
+    places: Places, status: str
+) -> None:
     held = publish(places, stage(places), status="held")
     (held / "01.jpg").write_bytes(b"retouched")
-    folder = publish(places, stage(places))
+    folder = publish(places, stage(places), status=status)
     (kept,) = (places.outbox / ".replaced").iterdir()
     assert (kept / "01.jpg").read_bytes() == b"retouched"
     assert tree(folder) == WHOLE
