@@ -21,11 +21,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unet_core.augment import Augmentation
-from unet_core.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sync
+from unet_core.checkpoint import (
+    Card,
+    CheckpointError,
+    load_checkpoint,
+    read_card,
+    save_checkpoint,
+    sync,
+)
 from unet_core.data import DataError, Pair
 from unet_core.samples import Samples
 from unet_core.store import Version
-from unet_core.training import Progress, Recipe, start, step, train
+from unet_core.training import Progress, Recipe, TrainingError, start, step, train
 
 PLAN, CANDIDATE = "plan.json", "candidate"
 MOST_STEPS, FEWEST_STEPS = 2000, 20
@@ -34,6 +41,10 @@ TRIED_STEPS = 2
 CORRECTIONS_TO_REPLAY = 0.5
 """Pictures of corrections for one that is replayed: what the network knows of all other cars is
 kept by seeing them more often."""
+
+
+class StateError(TrainingError):
+    """A run cannot go on from its saved state; the message says why."""
 
 
 class Sibling(BaseModel):
@@ -158,8 +169,9 @@ def make_candidate(
 ) -> Version:
     """The candidate of a run, trained from where it stands; the one that is there if it is done.
 
-    Raises :class:`TrainingError` when the loss is no number, :class:`CheckpointError` when the
-    weights are none, ``OSError`` when the disk is full: the champion is not touched by any.
+    Raises :class:`StateError` when it cannot go on, :class:`TrainingError` when loss or weights
+    are no numbers, :class:`CheckpointError` when the parent cannot be read, ``OSError`` when the
+    disk is full: the champion is not touched by any.
     """
     target = folder / CANDIDATE
     if not target.exists():
@@ -169,9 +181,15 @@ def make_candidate(
                 f"{parent.name} squashes its pictures, and training does not; "
                 "promote a checkpoint of scripts/train.py first"
             )
-        state = start(network, plan.recipe(), folder, device)
+        try:
+            state = start(network, plan.recipe(), folder, device)
+        except TrainingError as error:
+            raise StateError(str(error)) from error
         trained = train(state, _samples(plan, card), folder, on_step=on_step)
-        save_checkpoint(target, trained, _card(plan, card))
+        try:
+            save_checkpoint(target, trained, _card(plan, card))
+        except CheckpointError as error:
+            raise TrainingError(str(error)) from error
     card = read_card(target)
     return Version(card.version, target, card.sha256)
 

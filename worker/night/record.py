@@ -35,7 +35,7 @@ class NightRecord:
     dice: dict[str, float] = field(default_factory=dict)
     """Mean Dice on the holdout of ``champion`` and ``candidate``, if it was measured."""
     failures: int = 0
-    """Nights in a row that failed, this one included."""
+    """Nights in a row that failed, this one included; one that was skipped counts neither way."""
 
 
 def read_record(store: Path) -> NightRecord | None:
@@ -50,7 +50,8 @@ def write_record(
 ) -> None:
     """Replaces the record. One that cannot be written costs the figure and no night."""
     before = read_record(store)
-    failures = (before.failures if before else 0) + 1 if outcome == "failed" else 0
+    failures = before.failures if before else 0
+    failures = {"failed": failures + 1, "skipped": failures}.get(outcome, 0)
     record = NightRecord(time.time(), outcome, reason, round(seconds, 1), dice, failures)
     try:
         (store / RECORD).parent.mkdir(parents=True, exist_ok=True)

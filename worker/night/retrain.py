@@ -32,6 +32,7 @@ from unet_core.retraining import (
     Material,
     Plan,
     Sibling,
+    StateError,
     make_candidate,
     mixed,
     read_plan,
@@ -149,9 +150,14 @@ def _go_on(
     parent = store.find(plan.parent)
     try:
         candidate = make_candidate(parent, plan, folder, device, on_step=lambda _: pause())
-    except (TrainingError, CheckpointError) as error:
+    except StateError as error:
+        shutil.rmtree(folder)
+        return Night("failed", f"{error}. It is cleared away, and the next night begins anew")
+    except TrainingError as error:  # the same again would end the same
         write_report(folder, "failed", {"reason": str(error), "corrections": plan.corrections})
         return Night("failed", str(error), folder)
+    except CheckpointError as error:
+        return Night("failed", str(error))
     except OSError as error:
         raise ModelError(
             f"{folder} cannot be written ({error.strerror}); {parent.name} stays the champion",

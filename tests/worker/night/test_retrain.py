@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,12 +24,14 @@ import torch
 from tests.parts import manifest_with, row_of, shoot_in
 from tests.worker.booth.days import manifest, publish, redder
 from tests.worker.night.nights import shelve, strange, train_champion, write_base
-from unet_core.checkpoint import load_checkpoint, read_card
+from unet_core.checkpoint import WEIGHTS, load_checkpoint, read_card
 from unet_core.evaluation import cut_out
 from unet_core.images import encode_png
 from unet_core.metrics import dice
+from unet_core.model import UNet
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
+from unet_core.training import State
 from worker.corrections.shelf import FOLDER
 from worker.crew import environment
 from worker.errors import FolderError, ModelError
@@ -41,6 +43,7 @@ from worker.settings import Settings
 
 CPU = torch.device("cpu")
 TINY = NightOptions(replay=10, booths=0, steps=60, batch=4, crop=(64, 96), learning_rate=5e-3)
+QUICK = NightOptions(replay=2, booths=0, steps=4, batch=2, crop=(64, 96))
 OTHERS = range(50, 56)
 
 
@@ -222,6 +225,78 @@ def test_a_loss_that_is_no_number_leaves_the_champion_and_says_so(settings: Sett
     assert report(night.folder)["outcome"] == "failed"
     assert store(settings).champion().name == "first"
     assert retrain(settings, TINY).outcome == "skipped", "the same again would end the same"
+
+
+def cut_off(settings: Settings, steps: int) -> Path:
+    """The folder of a night that was killed after so many steps."""
+    left = iter(range(steps))
+
+    def pause() -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(settings, QUICK, pause=pause)
+    (plan,) = (settings.state / "retraining").glob("*/plan.json")
+    return plan.parent
+
+
+def test_weights_that_cannot_be_read_once_cost_one_night_and_no_correction(
+    settings: Settings,
+) -> None:
+    shelve(settings, range(8))
+    weights = store(settings).champion().folder / WEIGHTS
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    night = retrain(settings, QUICK)
+    assert (night.outcome, night.folder) == ("failed", None)
+    assert f"{weights} has sha256" in night.reason
+    weights.write_bytes(whole)
+    assert retrain(settings, QUICK).outcome in ("promoted", "refused")
+
+
+def damage(state: Path) -> None:
+    state.write_bytes(state.read_bytes()[:100])
+
+
+def change_recipe(state: Path) -> None:
+    """As an upgrade does."""
+    saved = torch.load(state, weights_only=True)
+    saved["recipe"]["clip_norm"] = 2.0
+    torch.save(saved, state)
+
+
+@pytest.mark.parametrize("harm", [damage, change_recipe])
+def test_a_state_that_cannot_be_gone_on_from_is_cleared_away_and_the_next_night_begins_anew(
+    settings: Settings, harm: Callable[[Path], None]
+) -> None:
+    shelve(settings, range(8))
+    folder = cut_off(settings, 2)
+    harm(folder / "state.pt")
+    night = retrain(settings, QUICK)
+    assert (night.outcome, night.folder) == ("failed", None)
+    assert "state.pt" in night.reason
+    assert "begins anew" in night.reason
+    assert not folder.exists()
+    assert retrain(settings, QUICK).outcome in ("promoted", "refused")
+
+
+def test_weights_that_are_no_numbers_in_half_precision_end_a_night_for_good(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelve(settings, range(8))
+    monkeypatch.setattr("unet_core.retraining.train", overflown)
+    night = retrain(settings, QUICK)
+    assert night.outcome == "failed"
+    assert "half precision" in night.reason
+    assert retrain(settings, QUICK).outcome == "skipped"
+
+
+def overflown(state: State, *_: object, **__: object) -> UNet:
+    """A training that drove every weight beyond half precision."""
+    for parameter in state.average.parameters():
+        parameter.data.fill_(1e5)
+    return state.average
 
 
 def test_it_waits_while_shoots_do() -> None:
