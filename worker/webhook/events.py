@@ -44,11 +44,11 @@ class Outbox:
         for folder in self._folders():
             try:
                 stat = (folder / MANIFEST).stat()
-            except OSError:
+                state = (stat.st_mtime_ns, stat.st_ino)
+                before = known.get(folder)
+                fresh = before if before and before[0] == state else (state, self._event(folder))
+            except OSError:  # no shoot, moved away in this moment, or to be read at the next look
                 continue
-            state = (stat.st_mtime_ns, stat.st_ino)
-            before = known.get(folder)
-            fresh = before if before and before[0] == state else (state, self._event(folder))
             self._known[folder] = fresh
         found = [event for _, event in self._known.values() if event]
         return sorted(found, key=lambda event: (event.finished, event.place))
@@ -56,16 +56,26 @@ class Outbox:
     def _folders(self) -> Iterator[Path]:
         for parent in (self._places.outbox, self._places.outbox / ".held"):
             if parent.is_dir():
-                yield from (path for path in parent.iterdir() if not path.name.startswith("."))
+                yield from (path for path in parent.iterdir() if _can_be_a_shoot(path.name))
 
     def _event(self, folder: Path) -> Event | None:
+        raw = (folder / MANIFEST).read_bytes()
         try:
-            raw = (folder / MANIFEST).read_bytes()
             manifest = Manifest.model_validate_json(raw)
-        except (OSError, ValidationError):
-            return None  # moved away in this moment, or somebody else's folder
+        except ValidationError:
+            return None  # somebody else's folder
         place = folder.relative_to(self._places.outbox).as_posix()
         return event_of(manifest, place=place, edition=hashlib.sha256(raw).hexdigest())
+
+
+def _can_be_a_shoot(name: str) -> bool:
+    """Whether the inbox would take the name: it refuses those that are not valid Unicode, and JSON
+    cannot hold them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return not name.startswith(".")
 
 
 def event_of(manifest: Manifest, *, place: str, edition: str) -> Event:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +89,30 @@ def test_what_is_no_shoot_or_still_in_the_making_is_not_told(places: Places) -> 
     (places.outbox / "list.txt").write_text("")
     Staging(places, "car")
     assert Outbox(places).events() == []
+
+
+def test_a_copy_whose_name_is_not_unicode_keeps_no_other_from_being_told(places: Places) -> None:
+    publish(places, "car")
+    try:
+        shutil.copytree(places.outbox / "car", places.outbox / os.fsdecode(b"car-\xe4"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    assert [event.place for event in Outbox(places).events()] == ["car"]
+
+
+def test_a_manifest_that_could_not_be_read_once_is_told_at_the_next_look(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(places, "car")
+    outbox = Outbox(places)
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as only_here:
+        only_here.setattr(Path, "read_bytes", fail)
+        assert outbox.events() == []
+    assert [event.place for event in outbox.events()] == ["car"]
 
 
 def test_a_shoot_that_was_taken_away_is_not_told(places: Places) -> None:
