@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from worker.backoff import Backoff
+from worker.errors import FolderError
 from worker.outbox.places import Places
 from worker.settings import Settings
 from worker.webhook.events import Event, Outbox
@@ -84,8 +85,11 @@ class Herald:
         self._away = Backoff(LONGEST_REST_SECONDS)
         self.deliveries["heard"] += 1
         self.untold -= 1
-        self._ledger.add(event.place, event.id)
         log.info("%s is told of %s (%s)", self._receiver.host, event.place, event.type)
+        try:
+            self._ledger.add(event.place, event.id)
+        except FolderError as error:
+            log.error("a restart will tell of %s again: %s", event.place, error)
 
     @contextmanager
     def telling(self, *, every_seconds: float, last_word: bool) -> Iterator[None]:

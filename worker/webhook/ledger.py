@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from worker.errors import FolderError
@@ -38,9 +38,10 @@ class Ledger:
             ) from error
 
     def begin(self, heard: Mapping[str, str]) -> None:
-        """Starts the file with what counts as heard."""
+        """Starts the file with what counts as heard. Raises :class:`FolderError`."""
         self._heard = dict(heard)
-        self._write()
+        with self._writing():
+            self._write()
         self.is_new = False
 
     def holds(self, place: str, event: str) -> bool:
@@ -48,12 +49,25 @@ class Ledger:
         return self._heard.get(place) == event
 
     def add(self, place: str, event: str) -> None:
-        """Notes that the event was heard; it is on the disk when this returns."""
-        with self._path.open("ab") as handle:
+        """Notes that the event was heard; it is on the disk when this returns.
+
+        Raises :class:`FolderError` when it cannot be written; until a restart it is known still.
+        """
+        self._heard[place] = event
+        with self._writing(), self._path.open("ab") as handle:
             handle.write(_line(place, event))
             handle.flush()
             os.fsync(handle.fileno())
-        self._heard[place] = event
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FolderError(
+                f"{self._path} cannot be written ({error.strerror})",
+                cure="Make room on its disk, or give the program the right to write there",
+            ) from error
 
     def _write(self) -> None:
         write_file(self._path, b"".join(_line(*pair) for pair in self._heard.items()))

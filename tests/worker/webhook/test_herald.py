@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import threading
@@ -12,7 +13,7 @@ from tests.worker.webhook.receiver import SECRET, Heard, receiver
 from tests.worker.webhook.test_events import publish
 from worker.outbox.places import Places
 from worker.outbox.publish import release
-from worker.webhook.events import Outbox
+from worker.webhook.events import Event, Outbox
 from worker.webhook.herald import LEDGER, Herald
 from worker.webhook.ledger import Ledger
 from worker.webhook.receiver import Receiver
@@ -156,17 +157,38 @@ def test_the_log_names_shoot_host_and_pause_but_not_the_address(
     assert "hidden" not in caplog.text
 
 
-def test_a_disk_that_fails_costs_a_line_in_the_log_and_no_event(
+def test_an_outbox_that_cannot_be_read_costs_a_line_in_the_log_and_no_event(
+    told: Told, places: Places, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(outbox: Outbox) -> list[Event]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    publish(places, "car")
+    with monkeypatch.context() as only_here, caplog.at_level(logging.ERROR):
+        only_here.setattr(Outbox, "events", fail)
+        with told.herald.telling(every_seconds=9, last_word=True):
+            pass
+    assert "the webhook has to wait" in caplog.text
+    assert told.tick() == ["shoot.complete car"]
+
+
+def test_a_ledger_that_cannot_be_written_has_nothing_told_twice_before_a_restart(
     told: Told, places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publish(places, "car")
+    publish(places, "a")
+    publish(places, "b")
+    before = told.ledger.read_bytes()
     told.ledger.unlink()
     told.ledger.mkdir()
-    with caplog.at_level(logging.ERROR), told.herald.telling(every_seconds=9, last_word=True):
-        pass
-    assert "the webhook has to wait" in caplog.text
+    assert told.tick() == ["shoot.complete a", "shoot.complete b"]
+    assert told.tick() == []
+    assert told.herald.untold == 0
+    assert f"a restart will tell of a again: {told.ledger} cannot be written" in caplog.text
+    assert "Make room" in caplog.text
     told.ledger.rmdir()
-    assert told.tick() == ["shoot.complete car"]
+    told.ledger.write_bytes(before)
+    told.restart()
+    assert told.tick() == ["shoot.complete a", "shoot.complete b"]
 
 
 def test_the_last_word_is_said_when_the_block_ends(

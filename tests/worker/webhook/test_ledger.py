@@ -41,6 +41,27 @@ def test_a_line_that_was_cut_short_is_forgotten_and_spoils_no_other(path: Path) 
     assert Ledger(path).holds("bus", "1")
 
 
+def test_what_cannot_be_written_is_known_until_a_restart(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.begin({"car": "1"})
+    before = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FolderError, match=r"webhook\.jsonl cannot be written .*Make room"):
+        ledger.add("car", "2")
+    assert ledger.holds("car", "2")
+    path.rmdir()
+    path.write_bytes(before)
+    assert Ledger(path).holds("car", "1")
+
+
+def test_a_ledger_that_cannot_be_begun_is_refused_with_its_path(path: Path) -> None:
+    ledger = Ledger(path)
+    path.mkdir()
+    with pytest.raises(FolderError, match=r"webhook\.jsonl cannot be written"):
+        ledger.begin({"car": "1"})
+
+
 def test_a_restart_keeps_one_line_a_place(path: Path) -> None:
     ledger = Ledger(path)
     ledger.begin({})
