@@ -44,6 +44,9 @@ class Acceptance(BaseModel):
     """The shoot from which on the booth is right as it is."""
     since_ns: int
     """When its photos were taken; shoots before are no measure any more."""
+    published_ns: int = 0
+    """When the first of the shoots that still are a measure was published; manifests before are
+    not looked at."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class BoothHistory:
 
         Raises :class:`FolderError` when the outbox cannot be read.
         """
-        chosen, word = self._chosen(), _read(Acceptance, self._word)
+        word = _read(Acceptance, self._word)
+        chosen = self._chosen(word)
         state = _digest(chosen, word)
         if self._judged is None or self._judged.of != state:
             told = _read(Told, self._told)
@@ -110,13 +114,18 @@ class BoothHistory:
         cannot be left.
         """
         found = [finding.since for finding in self.look().findings]
-        views = self._known(self._chosen())
+        views = self._known(self._chosen(_read(Acceptance, self._word)))
         if not views:
             raise FolderError(
                 f"no shoot in {self._outbox} tells of the booth", cure="Let some be made first"
             )
         first = next((view for view in views if view.shoot in found), views[-1])
-        said = Acceptance(since=first.shoot, since_ns=first.taken_ns)
+        later = (
+            time_ns
+            for (_, time_ns), view in self._views.items()
+            if view and view.taken_ns >= first.taken_ns
+        )
+        said = Acceptance(since=first.shoot, since_ns=first.taken_ns, published_ns=min(later))
         try:
             write_file(self._word, said.model_dump_json(indent=1).encode())
         except OSError as error:
@@ -143,9 +152,10 @@ class BoothHistory:
             self._views[key] = known[key] if key in known else _view(key[0])
         return sorted((view for view in self._views.values() if view), key=lambda v: v.taken_ns)
 
-    def _chosen(self) -> list[tuple[Path, int]]:
+    def _chosen(self, word: Acceptance | None) -> list[tuple[Path, int]]:
         """The folders of the shoots to look at, each with the time of its manifest, newest
         first."""
+        since_ns = word.published_ns if word else 0
         found = []
         try:
             for entry in os.scandir(self._outbox):
@@ -160,7 +170,7 @@ class BoothHistory:
                 f"the outbox {self._outbox} cannot be read ({error.strerror})",
                 cure="Look at its rights and its disk",
             ) from error
-        newest = sorted(found, reverse=True)[:OF]
+        newest = sorted((each for each in found if each[0] >= since_ns), reverse=True)[:OF]
         before = newest[NEWEST:]
         step = max(1.0, len(before) / SAMPLED)
         sampled = [before[int(place * step)] for place in range(min(SAMPLED, len(before)))]

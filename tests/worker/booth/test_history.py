@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.worker.booth.days import manifest, publish, redder
 from worker.booth import history as history_module
-from worker.booth.history import TOLD, BoothHistory
+from worker.booth.history import ACCEPTED, TOLD, BoothHistory
 from worker.cli import app
 from worker.outbox.manifest import MANIFEST, Manifest
 from worker.settings import Settings
@@ -124,7 +124,7 @@ def test_of_thousands_of_shoots_few_are_read(outbox: Path, history: BoothHistory
         folder.mkdir()
         (folder / MANIFEST).write_text("{}")
         os.utime(folder / MANIFEST, (0, 0))
-    chosen = [folder.name for folder, _ in history._chosen()]
+    chosen = [folder.name for folder, _ in history._chosen(None)]
     assert len(chosen) == 28
     assert chosen[:8] == [f"car-{n:03}" for n in range(14, 6, -1)]
 
@@ -132,6 +132,37 @@ def test_of_thousands_of_shoots_few_are_read(outbox: Path, history: BoothHistory
 def test_a_change_that_was_meant_is_told_no_more(outbox: Path, history: BoothHistory) -> None:
     drift(outbox)
     assert history.accept() == "car-015"
+    assert (history.look().shoots, history.look().findings) == (3, [])
+
+
+def test_every_shoot_after_a_change_that_was_meant_counts_however_many_lie_before(
+    outbox: Path, history: BoothHistory
+) -> None:
+    for number in range(-185, 0):
+        publish(outbox, [manifest(1).model_copy(update={"shoot": f"old{number}"})], first=number)
+    assert history.accept() == "car-014"
+    publish(outbox, [manifest(n) for n in range(15, 27)], first=15)
+    assert history.look().shoots == 13
+    publish(outbox, [manifest(n, redder) for n in range(27, 30)], first=27)
+    health = history.look()
+    assert health.shoots == 16
+    assert [(f.kind, f.since) for f in health.findings] == [("white-balance", "car-027")]
+
+
+def test_a_later_shoot_that_was_published_before_the_accepted_one_counts(
+    outbox: Path, history: BoothHistory
+) -> None:
+    drift(outbox)
+    os.utime(outbox / "car-015" / MANIFEST, (20, 20))
+    assert history.accept() == "car-015"
+    assert history.look().shoots == 3
+
+
+def test_an_answer_that_says_nothing_of_when_shoots_were_published_holds(
+    outbox: Path, history: BoothHistory
+) -> None:
+    drift(outbox)
+    (outbox / ACCEPTED).write_text('{"since": "car-015", "since_ns": 15}')
     assert (history.look().shoots, history.look().findings) == (3, [])
 
 
