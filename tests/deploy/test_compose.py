@@ -136,6 +136,11 @@ def test_the_trainer_keeps_a_schedule_on_the_data_that_it_is_given() -> None:
         )
 
 
+def test_a_night_reads_the_shoots_that_it_tells_of_and_cannot_change_them() -> None:
+    mounted = services()["trainer"]["volumes"]
+    assert {"/in:/inbox:ro", "/out:/outbox:ro", "corrections:/corrections:ro"} <= set(mounted)
+
+
 def test_the_courier_writes_the_inbox_and_alone_has_the_buckets_keys() -> None:
     courier = services()["courier"]
     assert (courier["command"], courier["profiles"]) == (["courier"], ["buckets"])

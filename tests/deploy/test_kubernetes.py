@@ -117,7 +117,7 @@ def test_volumes_and_secrets_that_are_used_are_there(folder: Path) -> None:
     for name, also in {
         "watcher": {"outbox", "state"},
         "worker": {"outbox", "state"},
-        "retrain": {"training", "state"},
+        "retrain": {"outbox", "training", "state"},
         "courier": {"outbox"},
     }.items():
         spec = pods(objects)[name]["spec"]
@@ -190,6 +190,13 @@ def test_two_nights_are_never_at_once_and_run_what_there_is(folder: Path) -> Non
     assert dash == "-m"
     main = importlib.import_module(module)
     assert main.arguments(container["args"]).json
+
+
+def test_a_night_reads_the_shoots_that_it_tells_of_and_cannot_change_them(folder: Path) -> None:
+    (container,) = pods(with_all(folder))["retrain"]["spec"]["containers"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    for name in ("inbox", "outbox", "corrections", "training"):
+        assert mounts[name] == {"name": name, "mountPath": f"/{name}", "readOnly": True}
 
 
 def test_every_cyclorama_variable_is_a_setting(folder: Path) -> None:
