@@ -26,7 +26,7 @@ from unet_core.checkpoint import CheckpointError, read_card
 from unet_core.data import DataError, Pair
 from unet_core.differences import compare_on, section
 from unet_core.gate import Compared, Verdict, judge
-from unet_core.gate_page import REPORT, for_programs, write_page, write_pictures, write_report
+from unet_core.gate_page import for_programs, write_page, write_pictures, write_report
 from unet_core.retraining import (
     FEWEST_STEPS,
     Material,
@@ -57,6 +57,7 @@ from worker.night.material import (
     replayed,
     untried,
 )
+from worker.night.runs import new_name, unfinished
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def _night(
     card = read_card(champion.folder)
     kept_out = kept_out_by_studio(settings) | set(card.holdout)
     holdout = frozen_holdout(settings, shelf, kept_out)
-    folder = _unfinished(runs, champion)
+    folder = unfinished(runs, champion, kept_out)
     if folder is None:
         new = untried(shelf.entries(), runs, kept_out)
         if len(new) < settings.retrain_corrections:
@@ -121,7 +122,7 @@ def _night(
                 "skipped",
                 f"{len(new)} new corrections; {settings.retrain_corrections} are worth a night",
             )
-        folder = runs / _name(store, runs, now())
+        folder = runs / new_name(store, runs, now())
         material = Material(
             labelled(shelf, shelf.entries()),
             replayed(settings, kept_out, options),
@@ -234,25 +235,6 @@ def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict
         log.warning("%s was promoted meanwhile; %s is in the store", champion.name, plan.version)
 
 
-def _unfinished(runs: Path, champion: Version) -> Path | None:
-    """The run that was cut off, if it belongs to today's champion; others are cleared away."""
-    found = None
-    for folder in sorted(path.parent for path in runs.glob("*/plan.json")):
-        if (folder / REPORT).exists():
-            continue
-        plan = read_plan(folder)
-        candidate = folder / "candidate"
-        hashes = {plan.parent_sha256} if plan else set()
-        if candidate.exists():
-            hashes.add(read_card(candidate).sha256)
-        if champion.sha256 in hashes:
-            found = folder
-        else:
-            log.warning("%s was begun from another champion and is cleared away", folder)
-            shutil.rmtree(folder)
-    return found
-
-
 def _plan(
     settings: Settings,
     options: NightOptions,
@@ -280,14 +262,6 @@ def _plan(
         rendered_share=0.15 if any(p.rendered for p in pictures) else 0.0,
         seed=25,
     )
-
-
-def _name(store: ModelStore, runs: Path, now: datetime) -> str:
-    """``night-YYYY-MM-DD``, with a number where that is taken."""
-    taken = {version.name for version in store.versions()} | {p.name for p in runs.glob("*")}
-    day = f"night-{now:%Y-%m-%d}"
-    names = (day, *(f"{day}-{number}" for number in range(2, len(taken) + 3)))
-    return next(name for name in names if name not in taken)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from unet_core.evaluation import cut_out
 from unet_core.images import encode_png
 from unet_core.metrics import dice
 from unet_core.model import UNet
+from unet_core.retraining import read_plan
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from unet_core.training import State
@@ -279,6 +280,19 @@ def test_a_state_that_cannot_be_gone_on_from_is_cleared_away_and_the_next_night_
     assert "begins anew" in night.reason
     assert not folder.exists()
     assert retrain(settings, QUICK).outcome in ("promoted", "refused")
+
+
+def test_a_night_that_was_cut_off_begins_anew_without_a_car_that_was_kept_out_since(
+    settings: Settings,
+) -> None:
+    shelve(settings, range(8))
+    cut_off(settings, 2)
+    (settings.corrections_folder / FOLDER / "holdout.txt").write_text("blue0\n")
+    night = retrain(settings, QUICK)
+    assert night.folder
+    plan = read_plan(night.folder)
+    assert plan
+    assert "blue0" not in {picture.car for picture in plan.pictures}
 
 
 def test_weights_that_are_no_numbers_in_half_precision_end_a_night_for_good(
