@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,18 @@ class Night:
     folder: Path | None = None
     dice: dict[str, float] = field(default_factory=dict)
     """Mean Dice on the holdout of ``champion`` and ``candidate``, if it was measured."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of holding a candidate against the champion."""
+
+    verdict: Verdict
+    pictures: list[str]
+    """HTML of the page; ``sections`` likewise."""
+    sections: list[str]
+    beside: dict[str, Any]
+    """What the report tells beside the verdict."""
 
 
 def retrain(
@@ -164,17 +176,27 @@ def _go_on(
             f"{folder} cannot be written ({error.strerror}); {parent.name} stays the champion",
             cure="Make room; the next start goes on where this one was",
         ) from error
-    verdict, beside = _measure(folder, (parent, candidate), holdout, settings, device, pause)
+    measured = _measure(folder, (parent, candidate), holdout, settings, device, pause)
+    verdict = measured.verdict
     if verdict.promote:
-        _promote(store, candidate, plan, verdict)
+        verdict = _promote(store, candidate, plan, verdict)
+    tried = plan.corrections if verdict is measured.verdict else []
+    return _tell(folder, plan, replace(measured, verdict=verdict), tried)
+
+
+def _tell(folder: Path, plan: Plan, measured: Measured, tried: list[str]) -> Night:
+    """Writes page and report; with the report the run is over."""
+    verdict = measured.verdict
     outcome = "promoted" if verdict.promote else "refused"
+    title = f"{plan.version} beside {plan.parent}"
+    write_page(folder, verdict, title=title, pictures=measured.pictures, more=measured.sections)
     facts = {
         "reason": verdict.reason,
         "candidate": plan.version,
         "champion": plan.parent,
-        "corrections": plan.corrections,
+        "corrections": tried,
         "verdict": for_programs(verdict),
-        **beside,
+        **measured.beside,
     }
     write_report(folder, outcome, facts)
     (folder / "state.pt").unlink(missing_ok=True)
@@ -189,8 +211,8 @@ def _measure(
     settings: Settings,
     device: torch.device,
     pause: Callable[[], None],
-) -> tuple[Verdict, dict[str, Any]]:
-    """The verdict, and what the report tells beside it."""
+) -> Measured:
+    """Both networks on the same pictures, and what the gate says."""
     champion, candidate = (Segmenter.load(version, device) for version in versions)
     shelf = Shelf(settings.corrections_folder / FOLDER)
     pairs = labelled(shelf, shelf.entries())
@@ -205,13 +227,12 @@ def _measure(
         frames += zip(found, some, strict=True)
     verdict = judge([c for c, _ in frames], times_as_long=times_as_long(champion, candidate))
     pictures = write_pictures(folder, champion, candidate, frames)
-    title = f"{versions[1].name} beside {versions[0].name}"
     photos = sampled_photos(settings, champion, time.time(), pause=pause)
     week = compare_on(champion, candidate, photos, folder)
     booth = _booth(settings)
-    more = [booth_section(booth), section(week, title="Last week's shoots")]
-    write_page(folder, verdict, title=title, pictures=pictures, more=more)
-    return verdict, {"last_week": asdict(week), "booth": asdict(booth)}
+    sections = [booth_section(booth), section(week, title="Last week's shoots")]
+    beside = {"last_week": asdict(week), "booth": asdict(booth)}
+    return Measured(verdict, pictures, sections, beside)
 
 
 def _booth(settings: Settings) -> BoothHealth:
@@ -223,16 +244,22 @@ def _booth(settings: Settings) -> BoothHealth:
         return BoothHealth(0)
 
 
-def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict) -> None:
-    """Into the store and to the top, unless an earlier start has done so."""
+def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict) -> Verdict:
+    """Into the store and to the top, unless an earlier start has done so. The verdict stands if
+    the candidate is champion now; a champion that it was not held against refuses it."""
     there = {version.name: version.sha256 for version in store.versions()}
     if there.get(plan.version) != candidate.sha256:
         store.add(candidate.folder, name=plan.version)
     champion = store.champion()
     if champion.sha256 == plan.parent_sha256:
-        store.promote(plan.version, reason=verdict.reason, by="retraining")
-    elif champion.sha256 != candidate.sha256:
-        log.warning("%s was promoted meanwhile; %s is in the store", champion.name, plan.version)
+        champion = store.promote(plan.version, reason=verdict.reason, by="retraining")
+    if champion.sha256 == candidate.sha256:
+        return verdict
+    reason = (
+        f"{champion.name} was promoted meanwhile; {plan.version}, which is better than "
+        f"{plan.parent}, is in the store: cyclorama models promote {plan.version}"
+    )
+    return replace(verdict, promote=False, reason=reason, told_by=champion.name)
 
 
 def _plan(

@@ -148,6 +148,34 @@ def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
 
 
 @pytest.mark.timeout(300)
+def test_a_candidate_is_refused_when_another_was_promoted_meanwhile_and_its_corrections_stay_new(
+    settings: Settings,
+) -> None:
+    shelve(settings, range(8))
+    models = store(settings)
+    network, card = load_checkpoint(models.champion().folder)
+    network.get_parameter("out.bias").data.add_(0.01)
+
+    def promote_another() -> None:
+        if models.champion().name == "first":
+            models.publish(network, card.model_copy(update={"version": "by-hand"}))
+            models.promote("by-hand")
+
+    night = retrain(settings, TINY, pause=promote_another, now=lambda: datetime(2026, 11, 25))
+
+    assert night.outcome == "refused"
+    assert night.reason.startswith("by-hand was promoted meanwhile; night-2026-11-25")
+    assert night.reason.endswith("cyclorama models promote night-2026-11-25")
+    assert report(night.folder)["outcome"] == "refused"
+    assert report(night.folder)["corrections"] == []
+    assert night.folder
+    assert "Refused: by-hand was promoted" in (night.folder / "report.html").read_text()
+    assert models.champion().name == "by-hand"
+    assert models.find("night-2026-11-25")
+    assert retrain(settings, QUICK).outcome in ("promoted", "refused")
+
+
+@pytest.mark.timeout(300)
 def test_a_candidate_of_wrong_masks_is_refused_with_what_told(settings: Settings) -> None:
     shelve(settings, range(8), wrong=True)
 
