@@ -51,7 +51,7 @@ def clean_foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
         return clean
     factor = max(1.0, max(alpha.shape) / _REDUCED_SIDE)
     around = _around(box, alpha, margin=round(_WIDE[0] / 2 * factor))
-    seen, mask = np.ascontiguousarray(pixels[around]), np.ascontiguousarray(alpha[around])
+    seen, mask = pixels[around].copy(), np.ascontiguousarray(alpha[around])
     place = np.flatnonzero(band[around] != 0)  # (N,)
     car, wall = _guess_wide(*_reduce(seen, mask, factor))
     f = _guess_narrow(_sample(car, place, mask), place, seen, cv2.inRange(mask, _SURE, 255))

@@ -49,7 +49,13 @@ def test_masks_without_an_edge_are_no_trouble(level: int) -> None:
     assert np.all(clean == (0 if level == 0 else 90))
 
 
-def test_the_photo_is_not_changed(drawn: DrawnCar) -> None:
-    before = drawn.photo.copy()
-    clean_foreground(drawn.photo, drawn.alpha)
-    assert np.array_equal(drawn.photo, before)
+@pytest.mark.parametrize("free_px", [None, 3])
+def test_the_photo_is_not_changed_however_wide_the_car_is(
+    drawn: DrawnCar, free_px: int | None
+) -> None:
+    x = np.flatnonzero(drawn.alpha.any(axis=0))
+    beside = slice(None) if free_px is None else slice(x[0] - free_px, x[-1] + free_px)
+    photo = np.ascontiguousarray(drawn.photo[:, beside])
+    before = photo.copy()
+    clean_foreground(photo, np.ascontiguousarray(drawn.alpha[:, beside]))
+    assert np.array_equal(photo, before)
