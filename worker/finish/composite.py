@@ -28,6 +28,8 @@ class Finished:
     """(H, W, 3) uint8 RGB; (H, W, 4) RGBA, not premultiplied, when the preset has no backdrop."""
     cutout: Pixels | None
     """(H, W, 4) uint8 RGBA, not premultiplied, if the preset asks for cut-outs."""
+    covered: bool = False
+    """Whether the preset's overlay lies on a part of the car."""
 
 
 def compose(
@@ -59,9 +61,11 @@ def compose(
         height, width = alpha.shape
         backdrop = render_backdrop(preset, (width, height), icc).copy()
         composite = _blend(colours, alpha, backdrop if light is None else _shade(backdrop, light))
+    covered = False
     if preset.overlay:
-        composite = lay_over(composite, preset.overlay, icc)
-    return Finished(composite, _rgba(colours, alpha) if preset.output.cutouts else None)
+        composite = lay_over(composite, preset.overlay, icc, digest=preset.digest)
+        covered = bool((composite[..., :3] != pixels)[alpha == 255].any())
+    return Finished(composite, _rgba(colours, alpha) if preset.output.cutouts else None, covered)
 
 
 def _light(pixels: Pixels, alpha: Pixels, preset: Preset, plate: Pixels | None) -> Floats | None:

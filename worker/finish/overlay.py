@@ -16,14 +16,17 @@ from worker.finish.presets import Overlay
 Pixels = NDArray[np.uint8]
 
 
-def lay_over(composite: Pixels, overlay: Overlay, icc: bytes | None = None) -> Pixels:
+def lay_over(
+    composite: Pixels, overlay: Overlay, icc: bytes | None = None, *, digest: str = ""
+) -> Pixels:
     """``composite``, (H, W, 3) RGB or (H, W, 4) RGBA uint8, with the overlay's picture on it; in
-    place. The picture keeps its shape and never grows beyond the frame.
+    place. The picture keeps its shape and never grows beyond the frame. ``digest`` is the preset's:
+    with another one the file is read anew.
 
     Raises :class:`PresetError` when the picture cannot be used.
     """
     height, width = composite.shape[:2]
-    logo = _drawn(overlay, (width, height), icc)
+    logo = _drawn(overlay, (width, height), icc, digest)
     margin = _margin(overlay, (width, height))
     across, down = width - logo.width - 2 * margin, height - logo.height - 2 * margin
     vertical, _, horizontal = overlay.position.partition("-")
@@ -45,7 +48,7 @@ def _margin(overlay: Overlay, size: tuple[int, int]) -> int:
 
 
 @lru_cache(maxsize=8)
-def _drawn(overlay: Overlay, size: tuple[int, int], icc: bytes | None) -> Image.Image:
+def _drawn(overlay: Overlay, size: tuple[int, int], icc: bytes | None, _digest: str) -> Image.Image:
     """The picture at its size on a frame of ``size`` (W, H), RGBA in the frame's colours."""
     try:
         photo = decode(overlay.picture, within=overlay.picture.parent)

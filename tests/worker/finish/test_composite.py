@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.worker.finish.drawn_car import DrawnCar
 from worker.finish.backdrop import render_backdrop
@@ -13,6 +15,7 @@ from worker.finish.presets import (
     NoBackdrop,
     NoShadow,
     Output,
+    Overlay,
     Preset,
     SoftShadow,
     load_preset,
@@ -30,6 +33,17 @@ def test_the_car_is_the_photo_and_the_rest_the_backdrop_bit_for_bit(drawn: Drawn
     backdrop = render_backdrop(preset, (width, height))
     assert np.array_equal(composite[drawn.alpha == 255], drawn.photo[drawn.alpha == 255])
     assert np.array_equal(composite[drawn.alpha == 0], backdrop[drawn.alpha == 0])
+
+
+@pytest.mark.parametrize(("position", "covered"), [("top-left", False), ("centre", True)])
+def test_it_says_whether_a_logo_lies_on_the_car(
+    drawn: DrawnCar, tmp_path: Path, position: str, covered: bool
+) -> None:
+    Image.new("RGB", (40, 20), (9, 9, 9)).save(tmp_path / "logo.png")
+    overlay = {"picture": tmp_path / "logo.png", "position": position, "width": 0.1}
+    preset = Preset(backdrop=BLACK, overlay=Overlay.model_validate(overlay))
+    assert compose(drawn.photo, drawn.alpha, preset).covered is covered
+    assert not compose(drawn.photo, drawn.alpha, Preset(backdrop=BLACK)).covered
 
 
 def test_the_edge_is_the_cars_own_colour_over_the_backdrop_to_one_step() -> None:

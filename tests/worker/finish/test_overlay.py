@@ -82,3 +82,10 @@ def test_a_wide_margin_on_a_narrow_frame_leaves_room_for_a_small_logo(
     )
     frame = np.full((size[1], size[0], 3), 128, np.uint8)
     assert (lay_over(frame, overlay) != 128).any()
+
+
+def test_a_logo_that_was_replaced_is_drawn_as_it_is_now(tmp_path: Path) -> None:
+    overlay = Overlay(picture=logo(tmp_path), position="centre")
+    assert tuple(lay_over(GREY.copy(), overlay, digest="1")[50, 100]) == (255, 0, 0)
+    Image.new("RGBA", (40, 20), (0, 0, 255, 255)).save(overlay.picture)
+    assert tuple(lay_over(GREY.copy(), overlay, digest="2")[50, 100]) == (0, 0, 255)
