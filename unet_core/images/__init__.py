@@ -18,7 +18,7 @@ What can go wrong (drawn with its codes in ``errors``):
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +115,15 @@ class Photo:
         if self.icc is None or is_srgb(self.icc):
             return self.pixels
         return np.array(to_srgb(Image.fromarray(self.pixels), self.icc))
+
+    def on_white(self) -> Photo:
+        """The photo laid on white as far as it is transparent, so that its edge is mixed with
+        what is behind it as any photo's is; ``alpha`` stays, and what is opaque, bit for bit."""
+        if self.alpha is None:
+            return self
+        share = self.alpha[..., None].astype(np.uint16)
+        mixed = (self.pixels * share + 255 * (255 - share) + 127) // 255
+        return replace(self, pixels=mixed.astype(np.uint8))
 
 
 def decode(path: Path, *, max_pixels: int = _MAX_PIXELS, within: Path | None = None) -> Photo:

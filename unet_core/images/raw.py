@@ -31,5 +31,6 @@ def develop(file: ImageFile, *, max_pixels: int) -> Image.Image:
             no_auto_bright=True,
             output_bps=8,
             output_color=rawpy.ColorSpace.sRGB,
+            gamma=(2.4, 12.92),  # sRGB's curve; LibRaw's own default is BT.709's
         )
     return Image.fromarray(pixels)

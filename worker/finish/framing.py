@@ -22,6 +22,11 @@ from worker.finish.presets import Framing
 LARGEST = 2.0
 """Times that a photo is enlarged at most: beyond, it would only be blurred."""
 
+LEAST_ROOM = 0.2
+"""Of the picture's height: what the car has at least, however wide the margins are asked for."""
+SAME_ASPECT = 0.01
+"""Photos whose aspects differ by so little have one scale."""
+
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in px; right and bottom lie just outside."""
@@ -63,14 +68,15 @@ def subject_box(alpha: Pixels) -> Box | None:
 
 
 def fit(shapes: Sequence[FrameShape], framing: Framing) -> list[Placement]:
-    """A placement for every frame of a shoot, the same for all photos of one size.
+    """A placement for every frame of a shoot, the same for all photos of one size, and as if they
+    had it for those of one aspect.
 
     A box that reaches the photo's border (a car cut off, a wall taken for car) does not count as
     long as there are others. Photos of a size in which nothing was found are shown whole.
     """
     usual = Counter(shape.size for shape in shapes).most_common(1)[0][0]
     size = _picture_size(usual, framing)
-    hulls = {shape.size: _hull([s for s in shapes if s.size == shape.size]) for shape in shapes}
+    hulls = {shape.size: _hull(shapes, shape.size) for shape in shapes}
     placements = {photo: _place(photo, hull, size, framing) for photo, hull in hulls.items()}
     return [placements[shape.size] for shape in shapes]
 
@@ -93,20 +99,27 @@ def _picture_size(usual: tuple[int, int], framing: Framing) -> tuple[int, int]:
     return width, max(1, round(width * down / across))
 
 
-def _hull(shapes: Sequence[FrameShape]) -> Box | None:
-    """Around the car in all frames."""
-    boxes = [(shape.size, shape.box) for shape in shapes if shape.box]
+def _hull(shapes: Sequence[FrameShape], size: tuple[int, int]) -> Box | None:
+    """Around the car in all frames of this aspect, in pixels of a photo of ``size``."""
+    boxes = [(s.size, s.box) for s in shapes if s.box and _same_aspect(s.size, size)]
     whole = [
-        box
-        for (width, height), box in boxes
-        if box[0] > 0 and box[1] > 0 and box[2] < width and box[3] < height
+        (photo, box)
+        for photo, box in boxes
+        if box[0] > 0 and box[1] > 0 and box[2] < photo[0] and box[3] < photo[1]
     ]
-    counted = np.array(whole or [box for _, box in boxes])
+    counted = np.array(
+        [np.multiply(box, size[0] / photo[0]) for photo, box in whole or boxes]
+    )  # (N, 4)
     if not counted.size:
         return None
-    left, top = counted[:, :2].min(axis=0)
-    right, bottom = counted[:, 2:].max(axis=0)
+    left, top = np.floor(counted[:, :2].min(axis=0))
+    right, bottom = np.ceil(counted[:, 2:].max(axis=0))
     return int(left), int(top), int(right), int(bottom)
+
+
+def _same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    across, down = one[0] * other[1], one[1] * other[0]
+    return abs(across - down) <= SAME_ASPECT * down
 
 
 def _place(
@@ -119,7 +132,7 @@ def _place(
         return Placement(size, photo, scaled, corner)
     left, top, right, bottom = hull
     margin, ground = framing.margin * size[0], framing.ground * size[1]
-    room = max(1.0, size[0] - 2 * margin), max(1.0, ground - margin)
+    room = size[0] - 2 * margin, max(ground - margin, LEAST_ROOM * size[1])
     scale = min(room[0] / (right - left), room[1] / (bottom - top), LARGEST)
     scaled = max(1, round(photo[0] * scale)), max(1, round(photo[1] * scale))
     x = round(size[0] / 2 - scale * (left + right) / 2)

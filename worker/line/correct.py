@@ -67,7 +67,7 @@ def _taken(edition: Manifest, desk: Desk, wardrobe: Wardrobe) -> Iterator[FrameR
         if row.name not in waiting or row.error:
             continue
         try:
-            photo = decode(path, max_pixels=wardrobe.max_pixels)
+            photo = decode(path, max_pixels=wardrobe.max_pixels).on_white()
         except ImageError as error:
             log.warning("%s is not corrected: %s", row.source.path, error)
             continue

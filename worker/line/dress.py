@@ -35,7 +35,7 @@ from worker.line.parallel import in_parallel
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import Failure, Flag, FrameRow
 from worker.outbox.publish import Staging
-from worker.outbox.quality import flags, mask_area
+from worker.outbox.quality import NOTHING_BELOW_AREA, flags, mask_area
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
@@ -105,7 +105,7 @@ def dress(row: FrameRow, photo: Photo, alpha: Pixels, look: Look, watch: Stopwat
         finished = compose(pixels, alpha, look.preset, icc=photo.icc, plate=plate)
     with watch.stage("encode"):
         files = _encode(row.name, photo, finished, look.preset)
-    untouched = placement is None or placement.is_identity
+    untouched = (placement is None or placement.is_identity) and not finished.covered
     return Dressed(files, found, untouched, finished.composite.shape[1::-1])
 
 
@@ -120,11 +120,13 @@ def _plate(row: FrameRow, photo: Photo, look: Look) -> tuple[Pixels | None, list
 
 
 def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
-    """``row`` with what its mask (H, W) uint8 tells: area, box and flags."""
+    """``row`` with what its mask (H, W) uint8 tells: area, box (of a car, and not of a speck where
+    there is none) and flags."""
+    area = mask_area(alpha)
     return row.model_copy(
         update={
-            "mask_area": round(mask_area(alpha), 5),
-            "box": subject_box(alpha),
+            "mask_area": round(area, 5),
+            "box": None if area < NOTHING_BELOW_AREA else subject_box(alpha),
             "flags": flags(alpha, certainty=row.edge_certainty),
         }
     )
@@ -162,7 +164,7 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
                 wardrobe.inbox / row.source.path,
                 max_pixels=wardrobe.max_pixels,
                 within=wardrobe.inbox,
-            )
+            ).on_white()
             alpha = read_mask(wardrobe.masks / row.outputs["mask"].path)
         if alpha.shape != photo.pixels.shape[:2]:
             height, width = photo.pixels.shape[:2]
@@ -180,8 +182,11 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
             row = row.model_copy(update={"confidence": None, "edge_certainty": None})
             row = judged(row, alpha)
         mask = stored
-    with wardrobe.cores:
-        dressed = dress(row, photo, alpha, look, watch)
+    try:
+        with wardrobe.cores:
+            dressed = dress(row, photo, alpha, look, watch)
+    except ImageError as error:  # larger than its format can be
+        return _failed(row, error.code, str(error))
     with watch.stage("write"):
         outputs = {kind: staging.write(*file) for kind, file in dressed.files.items()}
         outputs["mask"] = mask

@@ -126,7 +126,7 @@ def _made(
     frame: Frame, source: SourceRecord, path: Path, order: Order, watch: Stopwatch
 ) -> tuple[FrameRow, Files]:
     with watch.stage("decode"):
-        photo = decode(path, max_pixels=order.max_pixels, within=order.inbox)
+        photo = decode(path, max_pixels=order.max_pixels, within=order.inbox).on_white()
     height, width = photo.pixels.shape[:2]
     row = FrameRow(
         name=frame.name,

@@ -173,6 +173,18 @@ def test_transparency_is_kept_beside_the_full_colours(tmp_path: Path, mode: str)
     np.testing.assert_array_equal(photo.pixels, np.array(image.convert("RGB")))
 
 
+def test_on_white_a_transparent_photo_is_mixed_as_a_camera_mixes(tmp_path: Path) -> None:
+    alpha = np.tile(np.arange(256, dtype=np.uint8), (32, 1))
+    colours = np.full((32, 256, 3), (0, 100, 255), np.uint8)
+    image = Image.fromarray(np.dstack([colours, alpha]))
+    photo = images.decode(write(tmp_path / "a.png", image))
+    mixed = 255 + (colours.astype(float) - 255) * alpha[..., None] / 255
+    np.testing.assert_array_equal(photo.on_white().pixels, np.rint(mixed))
+    np.testing.assert_array_equal(photo.on_white().alpha, alpha)
+    plain = images.decode(write(tmp_path / "b.png", Image.fromarray(colours)))
+    assert plain.on_white() is plain
+
+
 def test_an_alpha_that_is_opaque_throughout_counts_as_none(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", Image.fromarray(picture()).convert("RGBA"))
     assert images.decode(path).alpha is None

@@ -96,6 +96,20 @@ def test_frames_without_a_car_and_photos_of_another_size_get_their_places_too() 
     assert placements[18] == Placement(PHOTO, (90, 90), (400, 400), (100, 0))
 
 
+def test_a_photo_of_twice_the_pixels_shows_the_car_as_large_as_the_others() -> None:
+    boxes = turn()
+    large = FrameShape((1200, 800), tuple(2 * side for side in boxes[0]))  # type: ignore[arg-type]
+    placements = fit([large, *(FrameShape(PHOTO, box) for box in boxes[1:])], FIT)
+    assert placements[0].scaled == placements[1].scaled
+    assert placements[0].offset == placements[1].offset
+
+
+def test_wide_margins_on_a_flat_picture_leave_the_car_room() -> None:
+    flat = Framing(mode="fit", aspect="4:1", margin=0.2)
+    (placement,) = fit([FrameShape(PHOTO, (200, 100, 400, 200))], flat)
+    assert placement.scaled[1] / 400 * 100 >= 0.19 * placement.size[1]
+
+
 def test_a_car_far_away_is_not_enlarged_without_end() -> None:
     (placement,) = fit([FrameShape(PHOTO, (290, 190, 310, 200))], FIT)
     assert placement.scaled == (LARGEST * 600, LARGEST * 400)

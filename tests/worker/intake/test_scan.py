@@ -214,3 +214,17 @@ def test_what_is_as_it_was_is_the_same_object_and_what_changed_is_another(tmp_pa
     assert after["car/01.jpg"] is before["car/01.jpg"]
     assert after["car/02.jpg"] != before["car/02.jpg"]
     assert after == look(tmp_path).sources
+
+
+@pytest.mark.parametrize("picture", ["logo.png", "art/logo.png"])
+def test_the_pictures_of_a_shoots_own_preset_are_no_frames(tmp_path: Path, picture: str) -> None:
+    photos = drop_photos(tmp_path / "car", 2)
+    (tmp_path / "car" / picture).parent.mkdir(exist_ok=True)
+    (tmp_path / "car" / picture).write_bytes(photos[0].read_bytes())
+    preset = tmp_path / "car" / "preset.toml"
+    preset.write_text(f'[overlay]\npicture = "{picture}"\n')
+    snapshot = look(tmp_path)
+    assert set(snapshot.sources) == {f"car/{photo.name}" for photo in photos}
+    assert not snapshot.problems
+    preset.write_text("overlay = [")
+    assert len(look(tmp_path).sources) == len(photos) + (picture == "logo.png")

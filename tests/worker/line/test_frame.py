@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.parts import drop_photos, photo_bytes, shoot_in
+from tests.parts import drop_photos, photo_bytes, row_of, shoot_in
 from tests.worker.line.bench import Bench
 from worker.booth.view import read_view
 from worker.corrections.desk import Desk
@@ -16,11 +16,12 @@ from worker.finish.plates import Plates
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
 from worker.line import frame as frame_module
 from worker.line.batcher import Batcher
-from worker.line.dress import Look
+from worker.line.dress import Look, judged
 from worker.line.frame import Order, make_frame
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import FrameRow
 from worker.outbox.publish import Staging
+from worker.shoots import Source
 
 FLAT = Preset(
     backdrop=ColourBackdrop(kind="colour", colour="#808080"), shadow=NoShadow(kind="none")
@@ -112,6 +113,16 @@ def test_a_row_keeps_what_the_photo_shows_of_the_booth_unless_it_was_cut_away(
     cut = io.BytesIO()
     Image.new("RGBA", (48, 32), (200, 0, 0, 0)).save(cut, "PNG")
     assert made(order, cut.getvalue()).booth is None
+
+
+def test_where_no_car_is_found_a_speck_has_no_box() -> None:
+    row = row_of(Source("car/01.jpg", 1, 1))
+    mask = np.zeros((300, 400), np.uint8)
+    mask[10:20, 10:20] = 255
+    assert judged(row, mask).box is None
+    assert [flag.code for flag in judged(row, mask).flags] == ["nothing-found"]
+    mask[100:200, 100:300] = 255
+    assert judged(row, mask).box == (10, 10, 300, 200)
 
 
 def test_orientation_is_applied_and_exif_and_profile_are_carried(order: Order) -> None:
