@@ -25,6 +25,14 @@ from worker.queue.app import make_app
 
 TRAINING = "training"
 NIGHT = "cyclorama.night"
+UNTIL_REDIS_IS_BACK = {
+    "max_retries": 600,
+    "interval_start": 0,
+    "interval_step": 0.5,
+    "interval_max": 1,
+}
+"""Ten minutes: beat counts a night as sent before it is, and does not come back to it."""
+STOP_SECONDS = 5.0
 LOOKED_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=1500))
 
 
@@ -60,6 +68,19 @@ def _next(schedule: crontab, after: datetime) -> datetime:
     return found
 
 
+def entry(cron: str) -> dict[str, Any]:
+    """What beat is told of nights."""
+    options = {"queue": TRAINING, "retry_policy": UNTIL_REDIS_IS_BACK}
+    return {"task": NIGHT, "schedule": parse_cron(cron), "options": options}
+
+
+def stop(beat: Any) -> None:
+    """Ends the thread of beat, or leaves it alone where it waits for Redis: it goes with the
+    process, and what it did not send is due when it is back."""
+    beat.service.stop()
+    beat.join(STOP_SECONDS)
+
+
 def serve_nights(
     broker_url: str, cron: str, *, folder: Path, on_night: Callable[[], object], name: str
 ) -> int:
@@ -68,10 +89,9 @@ def serve_nights(
     ``on_night`` must return at once.
     """
     app = make_app(broker_url)
-    entry = {"task": NIGHT, "schedule": parse_cron(cron), "options": {"queue": TRAINING}}
     app.conf.update(
         timezone=get_localzone_name() or "UTC",
-        beat_schedule={"night": entry},
+        beat_schedule={"night": entry(cron)},
         beat_max_loop_interval=10,
     )
 
@@ -99,6 +119,6 @@ def serve_nights(
     try:
         worker.start()
     finally:
-        beat.stop()
+        stop(beat)
     # Celery calls it a failure to be stopped by Ctrl-C.
     return 0 if told.is_set() else int(worker.exitcode or 0)
