@@ -84,10 +84,19 @@ def _paint(pixels: Picture, truth: Picture) -> str:
     if not subject.any():
         return "none"
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[subject]
-    hue, saturation, value = np.median(hsv, axis=0)
+    _, saturation, value = np.median(hsv, axis=0)
     if saturation >= GREY_BELOW and value >= 60:
+        hue = _mean_hue(hsv)
         return next(name for highest, name in _HUES if hue <= highest)
     return "dark" if value < 85 else "white" if value > 190 else "grey"
+
+
+def _mean_hue(hsv: Picture) -> float:
+    """Of pixels (N, 3) uint8 HSV: hue in [0, 180], weighted by saturation. The mean is circular,
+    because red lies at both ends."""
+    turn, weight = np.deg2rad(2.0 * hsv[:, 0]), hsv[:, 1].astype(np.float64)
+    mean = np.arctan2(weight @ np.sin(turn), weight @ np.cos(turn))
+    return float(np.rad2deg(mean) / 2 % 180)
 
 
 def _size(truth: Picture) -> str:

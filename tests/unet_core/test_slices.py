@@ -11,6 +11,7 @@ from unet_core.slices import MUCH_GLASS, glass_share, slices_of
     ("colour", "paint"),
     [
         ((200, 30, 30), "red"),
+        ((180, 20, 25), "red"),
         ((220, 190, 20), "yellow"),
         ((30, 120, 60), "green"),
         ((20, 60, 160), "blue"),
@@ -28,6 +29,13 @@ def test_paint_is_told_whatever_the_booth_looks_like(
     found = slices_of(pixels, mask, angle=3)
     found.pop("glass", None)
     assert found == {"paint": paint, "size": "middle", "angle": "03"}
+
+
+def test_red_that_lies_at_both_ends_of_the_hues_is_red() -> None:
+    mask = disc(64, 96, centre=(32, 48), radius=20)
+    pixels = np.full((64, 96, 3), (180, 25, 20), np.uint8)
+    pixels[::2] = (180, 20, 25)
+    assert slices_of(pixels, mask, angle=None)["paint"] == "red"
 
 
 def test_size_is_that_of_the_cars_box() -> None:
