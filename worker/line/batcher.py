@@ -124,21 +124,27 @@ class Batcher:
             if len(batch) == 1:
                 batch[0].result.set_exception(error)
                 return
-            if isinstance(error, torch.cuda.OutOfMemoryError):
-                self.size = min(self.size, len(batch) // 2)
-                log.warning(
-                    "%d pictures were too many for the device; from now on %d at most go together",
-                    len(batch),
-                    self.size,
-                )
-                torch.cuda.empty_cache()
-                while batch:  # the size may shrink on the way
-                    part, batch = batch[: self.size], batch[self.size :]
-                    self._serve(part, number)
-                return
-            log.warning("batch %d failed (%s); its pictures go one by one", number, error)
-            for waiting in batch:
-                self._serve([waiting], number)
+            together = self._together_after(error, batch, number)
+        else:
+            for waiting, mask in served:
+                waiting.result.set_result(Masked(mask, record))
             return
-        for waiting, mask in served:
-            waiting.result.set_result(Masked(mask, record))
+        # Only now: as long as the error was at hand, so was all that the batch had computed.
+        torch.cuda.empty_cache()
+        while batch:
+            part, batch = batch[:together], batch[together:]
+            self._serve(part, number)
+            together = min(together, self.size)  # which may shrink on the way
+
+    def _together_after(self, error: Exception, batch: list[_Waiting], number: int) -> int:
+        """How many pictures of a batch that failed go together in the next try."""
+        if not isinstance(error, torch.cuda.OutOfMemoryError):
+            log.warning("batch %d failed (%s); its pictures go one by one", number, error)
+            return 1
+        self.size = min(self.size, len(batch) // 2)
+        log.warning(
+            "%d pictures were too many for the device; from now on %d at most go together",
+            len(batch),
+            self.size,
+        )
+        return self.size

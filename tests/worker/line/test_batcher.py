@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -136,6 +137,27 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_that_is_remembered(
     assert [int(future.result(10).mask[0, 0]) for future in more] == list(range(4))
     failed = [len(batch) for batch in network.batches if len(batch) > 2]
     assert failed in ([8, 4], [4]), "what did not fit once is not tried again"
+    batcher.close()
+
+
+def test_what_a_batch_that_did_not_fit_had_computed_is_let_go_before_the_next_try() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    class Greedy(GatedNetwork):
+        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+            assert all(each() is None for each in held)
+            activations = torch.zeros(len(pictures))
+            held.append(weakref.ref(activations))
+            if len(pictures) > 2:
+                raise torch.cuda.OutOfMemoryError("no 40 GiB are left")
+            return super().segment(pictures)
+
+    batcher, network = Batcher(size=8), Greedy()
+    network.gate.clear()
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(9)]
+    network.gate.set()
+    assert [int(future.result(10).mask[0, 0]) for future in futures] == list(range(9))
+    assert batcher.size == 2
     batcher.close()
 
 
