@@ -42,6 +42,15 @@ class Notes:
         except RedisError as cause:
             log.warning("no note on %s: %s", message.shoot, cause)
 
+    def job_of(self, message: JobMessage) -> str | None:
+        """The job that the shoot's note is about: the message's own, or a newer one. ``None``
+        without a note: it is done, and the message came a second time."""
+        try:
+            note = self._leases.note(message.shoot)
+        except RedisError:
+            return message.job
+        return note.job if note else None
+
     def progress(self, shoot: str, done: int) -> None:
         """How many of its frames are done."""
         try:

@@ -130,6 +130,10 @@ class Line:
         if lease is None:
             log.info("%s is in work elsewhere", message.shoot)
             return
+        if self._notes.job_of(message) not in (message.job, None):
+            log.info("%s has a newer job than this message's", message.shoot)
+            self._notes.release(lease)
+            return
         self.shoots.add(message.shoot)
         try:
             with kept(lease, self._leases.seconds / 3):
@@ -176,7 +180,10 @@ class Line:
         preset = self._preset(shoot, chosen)
         desk = Desk(options.corrections, shoot, latest)
         wanted = Wanted.of(message, preset.digest, segmenter.card.sha256, desk.waiting)
-        if latest and wanted.is_met(latest.manifest):
+        if latest and (
+            wanted.is_met(latest.manifest)
+            or (self._notes.job_of(message) is None and wanted.is_answered_by(latest.manifest))
+        ):
             log.info("%s is done already", shoot)
             return
         self._notes.note(message, "working")

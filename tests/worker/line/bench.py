@@ -12,7 +12,7 @@ from worker.line.batcher import Batcher
 from worker.line.pipeline import Line, LineOptions
 from worker.outbox.manifest import Manifest, read_manifest
 from worker.outbox.places import Places
-from worker.queue.leases import Leases
+from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
 
 
@@ -54,8 +54,10 @@ class Bench:
         return JobMessage.of(shoot_in(self.places.inbox, shoot), **changes).model_dump(mode="json")
 
     def work(self, shoot: str = "car", **changes: Any) -> None:
-        """Handles the message that the watcher would send now."""
-        self.line.handle(self.message(shoot, **changes))
+        """Handles the message that the watcher would send now, with its note."""
+        message = self.message(shoot, **changes)
+        self.leases.write(shoot, queued(JobMessage.model_validate(message), at=0.0))
+        self.line.handle(message)
 
     def manifest(self, shoot: str = "car") -> Manifest:
         """The manifest of a published shoot."""

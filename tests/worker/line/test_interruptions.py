@@ -20,7 +20,8 @@ from worker.errors import LeaseLost
 from worker.line import frame as frame_module
 from worker.line.pipeline import kept
 from worker.outbox.publish import Staging
-from worker.queue.leases import Leases
+from worker.queue.leases import Leases, queued
+from worker.queue.messages import JobMessage
 
 
 def test_a_frame_that_ended_the_worker_twice_is_set_aside_and_the_rest_is_delivered(
@@ -246,7 +247,7 @@ def test_a_redis_that_goes_away_in_the_middle_costs_no_work(
 
     for name in ("progress", "forget", "write"):
         monkeypatch.setattr(bench.leases, name, gone)
-    bench.work()
+    bench.line.handle(bench.message())
     assert bench.manifest().status == "complete"
 
 
@@ -263,3 +264,27 @@ def test_a_lease_is_kept_while_work_goes_on_and_marked_when_it_is_lost(
         time.sleep(0.4)
     with pytest.raises(LeaseLost):
         lease.check()
+
+
+def test_a_message_that_comes_again_after_its_shoot_is_done_changes_nothing(
+    bench: Bench, car: Path
+) -> None:
+    message = bench.message()
+    bench.line.handle(message)
+    before = bench.files(bench.places.published("car"))
+    bench.slot.current = bench.segmenters["second"]
+    (car / "01.jpg").unlink()
+    bench.line.handle(message)
+    assert bench.files(bench.places.published("car")) == before
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_message_that_a_newer_job_has_overtaken_is_dropped(bench: Bench) -> None:
+    older, newer = bench.message(), JobMessage.model_validate(bench.message())
+    bench.leases.write("car", queued(newer, at=0.0))
+    bench.line.handle(older)
+    note = bench.leases.note("car")
+    assert note and note.job == newer.job
+    assert not bench.places.published("car").exists()
+    assert not bench.leases.held("car")
