@@ -137,6 +137,7 @@ class Courier:
                 if stop.wait(BEAT_SECONDS):
                     return
         finally:
+            stop.set()
             file.remove()
             for thread in threads:
                 thread.join()

@@ -59,7 +59,12 @@ class Spool:
         wanted = Shoot(shoot, frames(photos))
         edition = self._edition(shoot)
         if edition is None and not here:
-            edition = self._recall(wanted)
+            try:
+                edition = self._recall(wanted)
+            except BucketError as error:
+                if error.away:
+                    raise
+                log.warning("whether %s was delivered is not known: %s", shoot, error)
         if edition is None or missing(wanted, edition.manifest):
             return Need.FETCH
         if withdrawn(wanted, edition.manifest):

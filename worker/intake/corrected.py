@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.corrections.drops import look, unanswered
-from worker.errors import CycloramaError
+from worker.errors import CycloramaError, FolderError
 from worker.intake.plan import Decision, Rules, Stage
 from worker.intake.scan import Rest
 from worker.outbox.manifest import Edition
@@ -85,8 +85,9 @@ class CorrectionsView:
                 asked.stages[shoot] = Stage.ARRIVING
                 continue
             key = file, edition.manifest.finished
-            verdict = known[key] if key in known else _verdict(desk, file)
-            self._verdicts[key] = verdict
+            verdict, passes = (known[key], False) if key in known else _verdict(desk, file)
+            if not passes:
+                self._verdicts[key] = verdict
             if verdict:
                 asked.problems[self._shown(file.path)] = verdict
             else:
@@ -108,9 +109,14 @@ def _without_photo(edition: Edition, photos: Collection[str]) -> set[str]:
     return {row.name for row in edition.manifest.frames if row.source.path not in photos}
 
 
-def _verdict(desk: Desk, file: Source) -> str:
+def _verdict(desk: Desk, file: Source) -> tuple[str, bool]:
+    """What is wrong with a file, or nothing; and whether that may pass while the file stays as it
+    is: a disk, or rights, keep it from being read."""
     try:
         desk.examine(file)
     except (CycloramaError, OSError) as error:
-        return str(error)
-    return ""
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, OSError | FolderError):
+            cause = cause.__cause__
+        return str(error), cause is not None
+    return "", False

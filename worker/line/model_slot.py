@@ -53,7 +53,7 @@ class ModelSlot:
             if champion.sha256 in self._bad | {self._current.card.sha256}:
                 return False
             fresh = self._load_champion()
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             log.error(
                 "the champion cannot be used, %s stays: %s", self._current.card.version, error
             )
@@ -78,8 +78,9 @@ class ModelSlot:
                     f"where {self._current.card.version} reaches {self._skill:.3f}"
                 )
             self._skill = skill
-        except CheckpointError:
-            self._bad.add(champion.sha256)
+        except CheckpointError as error:
+            if not isinstance(error.__cause__, OSError):  # a disk may read it the next time
+                self._bad.add(champion.sha256)
             raise
         except torch.cuda.OutOfMemoryError as error:  # others hold the memory: not for ever
             raise CheckpointError(

@@ -184,7 +184,11 @@ def _beat(
     while True:
         now = time.monotonic()
         # A process that was frozen, or had no processor, has not worked in that time either.
-        ending = tick(min(now - last, 2 * BEAT_SECONDS))
+        try:
+            ending = tick(min(now - last, 2 * BEAT_SECONDS))
+        except Exception:  # without these signs of life nobody would look after this worker
+            log.exception("this worker could not be looked after, and is again in a moment")
+            ending = None
         last = now
         if ending and ending.at_once:
             log.critical("this worker ends, to be replaced: %s", ending.reason)

@@ -48,7 +48,7 @@ class HealthFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(asdict(health)))
             part.replace(self.path)
-        _forget_the_dead(self.path.parent)
+            _forget_the_dead(self.path.parent)
 
     def remove(self) -> None:
         """The worker ends."""

@@ -224,6 +224,17 @@ def test_a_machine_that_lost_everything_makes_nothing_again_that_lies_in_the_buc
     assert read_manifest(places.published("car"))
 
 
+def test_a_manifest_that_the_bucket_refuses_has_its_shoot_made_again(
+    shop: Shop, places: Places, records: Records, spool: Spool
+) -> None:
+    publish(places)
+    deliver(shop, places, records)
+    shutil.rmtree(places.outbox)
+    places.check()
+    shop.refuse(r"GET .*manifest\.json", 403, "AccessDenied")
+    assert spool.need("car", PHOTOS, here=False) == Need.FETCH
+
+
 @pytest.mark.parametrize("wrong", ["another state", "another shoot", "no manifest"])
 def test_a_manifest_in_the_bucket_that_does_not_answer_for_the_photos_counts_for_nothing(
     shop: Shop, places: Places, records: Records, spool: Spool, wrong: str

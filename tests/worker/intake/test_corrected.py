@@ -14,7 +14,7 @@ from tests.carvana import disc
 from tests.parts import ListQueue, drop_photos, manifest_with, row_of, shoot_in
 from unet_core.images import encode_mask
 from worker.corrections.drops import prepare_folder
-from worker.errors import FolderError
+from worker.errors import CorrectionError, FolderError
 from worker.intake.corrected import CorrectionsView
 from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Rules, Stage
@@ -164,3 +164,16 @@ def test_a_correction_of_a_frame_whose_photo_was_taken_out_is_told_and_queues_no
     assert "the photo of 02 is no longer in the inbox" in view.problems["corrections/car/02.png"]
     assert view.decisions["car"].stage == Stage.DONE
     assert not desk.queue
+
+
+def test_a_correction_that_could_not_be_read_is_looked_at_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(*_: object) -> None:
+        raise CorrectionError("it cannot be read") from PermissionError("Permission denied")
+
+    desk.drop("car/01.png", disc(32, 48, centre=(16, 24), radius=9))
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.corrections.desk.read_correction", unread)
+        assert "cannot be read" in desk.settled().problems["corrections/car/01.png"]
+    assert desk.tick(1).decisions["car"].stage == Stage.READY

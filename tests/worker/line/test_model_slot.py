@@ -72,6 +72,23 @@ def test_a_damaged_champion_is_refused_and_not_tried_again(
     assert not slot.refresh()
 
 
+def test_a_champion_that_a_disk_did_not_read_is_tried_again(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = ModelSlot(store, CPU)
+    store.promote("second")
+
+    def unread(*_: object) -> bytes:
+        raise OSError("Stale file handle")
+
+    for method in ("read_bytes", "glob"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, unread)
+            assert not slot.refresh()
+    assert slot.refresh()
+    assert slot.current.card.version == "second"
+
+
 def test_a_good_champion_after_a_damaged_one_is_taken_up(store: ModelStore) -> None:
     slot = ModelSlot(store, CPU)
     store.promote("second")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from redis import Redis
 from worker.errors import LeaseLost
 from worker.line import pulse as pulse_module
 from worker.line.pulse import STARVED_SECONDS, Limits, Pulse
+from worker.line.service import _beat
 from worker.line.stopwatch import Stopwatch
 from worker.line.vigil import Vigil
 from worker.queue.app import QUEUE, connect
@@ -145,3 +147,20 @@ def test_the_file_is_json_for_probes_of_any_kind(bedside: Bedside) -> None:
     bedside.pulse.tick(3)
     text = (bedside.state / "health" / "a-1.json").read_text()
     assert json.loads(text) == {"worker": "a-1", "ready": True, "alive": True, "trouble": ""}
+
+
+def test_a_look_at_the_worker_that_fails_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("worker.line.service.BEAT_SECONDS", 0.0)
+    stop, worn, looks = threading.Event(), threading.Event(), list[float]()
+
+    def tick(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            raise OSError("Stale file handle")
+        stop.set()
+
+    _beat(tick, stop, worn)
+    assert len(looks) == 2
+    assert "Stale file handle" in caplog.text

@@ -53,6 +53,18 @@ def test_a_folder_that_cannot_be_written_costs_no_work(tmp_path: Path) -> None:
     assert healths(tmp_path) == []
 
 
+def test_a_folder_that_cannot_be_listed_costs_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(*_: object) -> None:
+        raise OSError("Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "glob", stale)
+        HealthFile(tmp_path, "a-7").write(GOOD)
+    assert healths(tmp_path) == [GOOD]
+
+
 def test_whether_a_dead_worker_ever_came_to_work_is_asked_once(tmp_path: Path) -> None:
     HealthFile(tmp_path, "a-7").write(GOOD)
     assert not was_ready(tmp_path, 17)
