@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from rich.progress import Progress
 
 from unet_core.booth import Booth, write_shoot
 from unet_core.suffixes import PHOTO_SUFFIXES
+from worker.shoots import PLATE
 
 console = Console()
-ROOT = Path(__file__).parent.parent / ".demo"
+ROOT = Path(__file__).resolve().parent.parent / ".demo"
 
 
 def main() -> int:
@@ -34,7 +36,6 @@ def main() -> int:
         chosen = "\n".join(str(path.resolve()) for path in options.photos)
         name = f"own-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}"
     inbox, outbox = ROOT / name / "inbox", ROOT / name / "outbox"
-    inbox.mkdir(parents=True, exist_ok=True)
     if options.photos:
         if missing := [path for path in options.photos if not path.exists()]:
             console.print(f"{missing[0]} is not there", style="red")
@@ -73,19 +74,35 @@ def take_over(paths: list[Path], inbox: Path) -> int:
     """Copies photos into the inbox and says how many: a folder of photos as a shoot, a folder of
     such folders as several, loose files as they are."""
     count = 0
+    taken: dict[Path, Path] = {}
     for path in paths:
         if path.is_file():
-            copy(path, inbox / path.name)
+            car = re.sub(r"(?<=.)_\d{1,4}$", "", path.stem)
+            shoot = own(inbox / car, path.parent, taken)
+            copy(path, shoot.with_name(shoot.name + path.name.removeprefix(car)))
             count += 1
             continue
         for folder in [path, *sorted(p for p in path.iterdir() if p.is_dir())]:
             photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-            if photos:
-                console.print(f"Copying {len(photos)} photos of {folder}", soft_wrap=True)
+            if not photos:
+                continue
+            console.print(f"Copying {len(photos)} photos of {folder}", soft_wrap=True)
+            shoot = own(inbox / folder.resolve().name, folder, taken)
             for photo in photos:
-                copy(photo, inbox / folder.resolve().name / photo.name)
+                copy(photo, shoot / photo.name)
             count += len(photos)
     return count
+
+
+def own(shoot: Path, folder: Path, taken: dict[Path, Path]) -> Path:
+    """The shoot, numbered where photos of another folder have its name; notes it in ``taken``."""
+    if shoot.name == PLATE:  # under another name it would be a car
+        return shoot
+    free, number = shoot, 1
+    while taken.setdefault(free, folder.resolve()) != folder.resolve():
+        number += 1
+        free = shoot.with_name(f"{shoot.name}-{number}")
+    return free
 
 
 def copy(photo: Path, target: Path) -> None:
