@@ -27,7 +27,7 @@ from bench_cold import cold_start
 from bench_frames import Frames, given, rendered
 from bench_line import InProcess, ThroughCelery, redis_server
 from bench_others import NaiveLoop, Rembg, tutorial
-from bench_report import show, write_picture
+from bench_report import require_picture, show, write_picture
 from bench_stages import PRESET, measure_stages
 from rich.console import Console
 
@@ -57,15 +57,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves no server behind
     keep_memory()  # as a worker does
     try:
+        if options.picture:
+            require_picture(options.picture)
         report = _measured(options)
+        if not options.json:
+            show(report)
+        print(json.dumps(report), flush=True)
         if options.picture:
             write_picture(report, options.picture)
     except (CycloramaError, CheckpointError, DeviceError, ImageError, PlotError, OSError) as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
-    if not options.json:
-        show(report)
-    print(json.dumps(report))
     return 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from unet_core.plots import require_matplotlib
+from unet_core.plots import PlotError, require_matplotlib
 
 WHAT = {
     "line": "the line, alone in a process",
@@ -63,10 +64,20 @@ def show(report: dict[str, Any]) -> None:
     )
 
 
+def require_picture(path: Path) -> None:
+    """Raises :class:`PlotError` where no PNG can be written: ask before minutes of measuring."""
+    require_matplotlib()
+    if path.suffix.lower() != ".png":
+        raise PlotError(f"--picture {path} is no PNG; give a name that ends in .png")
+    if path.is_dir():
+        raise PlotError(f"--picture {path} is a folder; give a file")
+    if not os.access(path.parent, os.W_OK):
+        raise PlotError(f"--picture: {path.parent} is no folder to write into; make it first")
+
+
 def write_picture(report: dict[str, Any], path: Path) -> None:
     """A chart of the first size as PNG: the stages that make up the bound, and the ways beside
-    it. Raises `PlotError` without matplotlib (extra ``train``)."""
-    require_matplotlib()
+    it. Needs matplotlib (extra ``train``)."""
     from matplotlib.figure import Figure
 
     size, cores = report["sizes"][0], report["cores"]

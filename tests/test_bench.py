@@ -124,6 +124,25 @@ def test_wrong_usage_is_exit_code_2_and_names_what_is_wrong(tmp_path: Path) -> N
         assert arguments[1] in done.stderr or arguments[0] in done.stderr
 
 
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench_report import require_picture
+
+    from unet_core.plots import PlotError
+
+    done = bench(tmp_path, "--photos", "nowhere", "--picture", "charts/bench.png")
+    assert done.returncode == 2
+    assert "charts is no folder to write into; make it first" in done.stderr
+    for name, cause in ((".png", "no PNG"), ("bench.svg", "no PNG")):
+        with pytest.raises(PlotError, match=cause):
+            require_picture(tmp_path / name)
+    require_picture(tmp_path / "bench.PNG")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PlotError, match="matplotlib"):
+        require_picture(tmp_path / "bench.png")
+
+
 def test_a_photo_that_cannot_be_read_ends_it_with_its_name(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 3)
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:300])
