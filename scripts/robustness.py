@@ -22,10 +22,10 @@ from rich.progress import track
 from rich.table import Table
 
 from unet_core.checkpoint import CheckpointError
-from unet_core.data import DataError, Picture, find_pairs, find_photos
+from unet_core.data import DataError, Pair, Picture, find_pairs, find_photos, read_pair
 from unet_core.evaluation import cut_out
 from unet_core.gallery import Gallery, outlined
-from unet_core.images import ImageError, decode, read_mask
+from unet_core.images import ImageError, decode
 from unet_core.robustness import Result, Row, by_change, try_changes
 from unet_core.segment import DeviceError, Segmenter, choose_device
 from unet_core.store import chosen_version
@@ -35,11 +35,11 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Frame:
-    """One photo, and its true mask where there is one."""
+    """One photo, and its labelled pair where there is a mask."""
 
     image: Path
     car: str
-    mask: Path | None = None
+    pair: Pair | None = None
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def main() -> int:
         for frame in track(frames, console=console, disable=not console.is_terminal):
             try:
                 results += tried(segmenter, frame, gallery)
-            except ImageError as error:
+            except (DataError, ImageError) as error:
                 unreadable += 1
                 console.print(f"skipped: {error}", style="yellow", markup=False)
         if not results:
@@ -92,7 +92,7 @@ def chosen_frames(options: argparse.Namespace, unseen: set[str]) -> list[Frame]:
     """At most ``--frames`` of each car, evenly spaced; raises :class:`DataError` for none."""
     cars: dict[str, list[Frame]] = {}
     for frame in all_frames(options.data):
-        if frame.mask is None or options.all or frame.car in unseen:
+        if frame.pair is None or options.all or frame.car in unseen:
             cars.setdefault(frame.car, []).append(frame)
     if not cars:
         raise DataError(
@@ -107,7 +107,7 @@ def chosen_frames(options: argparse.Namespace, unseen: set[str]) -> list[Frame]:
 def all_frames(data: Path) -> list[Frame]:
     """Labelled frames, or photos: those of one folder or name before _NN are one car."""
     if (data / "train_masks").is_dir():
-        return [Frame(pair.image, pair.car, pair.mask) for pair in find_pairs(data)]
+        return [Frame(pair.image, pair.car, pair) for pair in find_pairs(data)]
     photos = find_photos(data)
     return [
         Frame(path, path.parent.name if path.parent != data else path.stem.rpartition("_")[0])
@@ -122,9 +122,13 @@ def spaced(turn: Sequence[Frame], most: int) -> list[Frame]:
 
 
 def tried(segmenter: Segmenter, frame: Frame, gallery: Gallery | None) -> list[Result]:
-    """All changes of one frame, a row of the page. Raises :class:`ImageError`."""
-    pixels = decode(frame.image).srgb()
-    truth = read_mask(frame.mask) if frame.mask else None
+    """All changes of one frame, a row of the page. Raises :class:`DataError` for a labelled one,
+    :class:`ImageError` for another."""
+    truth: Picture | None = None
+    if frame.pair:
+        pixels, truth = read_pair(frame.pair)
+    else:
+        pixels = decode(frame.image).srgb()
     pictures: dict[str, Picture] = {}
 
     def show(result: Result, changed: Picture, mask: Picture) -> None:

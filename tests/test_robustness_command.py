@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.bright import bright_network
 from tests.carvana import write_cars
@@ -69,6 +70,20 @@ def test_photos_without_labels_are_measured_too_and_shown_on_a_page(
     assert "page/index.html" in err
     text = (tmp_path / "page/index.html").read_text(encoding="utf-8")
     assert text.count("<figure>") == 1 + len(CHANGES)
+
+
+def test_a_mask_of_another_size_than_its_picture_is_skipped_with_the_cure(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = next((tmp_path / "data/train_masks").glob("a_01_mask.*"))
+    Image.new("L", (20, 10)).save(mask)
+
+    assert command("robustness", "data", "--frames", "1", "--json") == 1
+
+    out, err = capsys.readouterr()
+    assert {result["frame"] for result in json.loads(out)["results"]} == {"b_01.jpg"}
+    assert "skipped:" in err
+    assert "draw the mask again on the upright picture" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
