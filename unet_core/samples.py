@@ -6,17 +6,23 @@ resumed run sees exactly what the uninterrupted one would have seen.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from unet_core.augment import Augmentation
 from unet_core.data import DataError, Pair, Picture, read_pair
+
+KEPT_SHARE = 0.5
+"""Of the memory that is available at the start; training itself needs the rest."""
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
@@ -45,7 +51,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             crop=(height // 2, width // 2),
             long_side_px=augmentation.long_side_px // 2,
         )
+        self.keep_bytes = int(KEPT_SHARE * _available_bytes())
         self._kept: dict[Pair, tuple[Picture, Picture]] = {}
+        self._kept_bytes = 0
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + k)
@@ -71,21 +79,27 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         yield from loader
 
     def _reduced(self, pair: Pair) -> tuple[Picture, Picture]:
-        """The pair at the largest size that most samples ask for; read once, then kept in memory
-        (a few MB a picture), because decoding would take longer than the network's step."""
-        if pair not in self._kept:
-            pixels, mask = read_pair(pair)
-            factor = self.full.reduced_px / max(mask.shape)
-            if factor < 1:
-                pixels, mask = (
-                    np.asarray(
-                        cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA),
-                        np.uint8,
-                    )
-                    for x in (pixels, mask)
+        """The pair at the largest size that most samples ask for; read once and then kept in memory
+        (a few MB a picture) while there is room, because decoding would take longer than the
+        network's step."""
+        if pair in self._kept:
+            return self._kept[pair]
+        pixels, mask = read_pair(pair)
+        factor = self.full.reduced_px / max(mask.shape)
+        if factor < 1:
+            pixels, mask = (
+                np.asarray(
+                    cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA),
+                    np.uint8,
                 )
+                for x in (pixels, mask)
+            )
+        loader = get_worker_info()  # each of its workers keeps pictures of its own
+        room = self.keep_bytes // (loader.num_workers if loader else 1)
+        if self._kept_bytes + pixels.nbytes + mask.nbytes <= room:
             self._kept[pair] = pixels, mask
-        return self._kept[pair]
+            self._kept_bytes += pixels.nbytes + mask.nbytes
+        return pixels, mask
 
     def _choose(self, k: int, rng: torch.Generator) -> Pair:
         drawn = float(torch.rand((), generator=rng))
@@ -100,3 +114,15 @@ def _one_thread(_: int) -> None:
     """A loader's worker takes one core: the network needs the others."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+def _available_bytes() -> int:
+    """Memory that is free or can be freed, or what the container may have where that is less."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with suppress(OSError, KeyError, ValueError):  # Linux alone has it
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(1024 * int(lines["MemAvailable"].removesuffix("kB")))
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2 and v1
+        with suppress(OSError, ValueError):  # not of this version, or "max": no limit
+            found.append(int(Path("/sys/fs/cgroup", limit).read_text()))
+    return min(found)

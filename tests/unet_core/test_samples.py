@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -73,6 +74,33 @@ def test_a_picture_is_read_once_and_kept_as_small_as_training_needs_it(
         samples[k]
     assert sorted(read, key=str) == sorted(pairs, key=str)
     assert max(max(mask.shape) for _, mask in samples._kept.values()) == 32
+
+
+def test_pictures_beyond_the_memory_for_them_are_read_anew_and_give_the_same(
+    pairs: list[Pair],
+) -> None:
+    roomy, narrow = Samples(pairs, CALM), Samples(pairs, CALM)
+    narrow.keep_bytes = 2 * 4 * 64 * 96  # two pictures with their masks
+    for k in range(2 * len(pairs)):
+        for ours, theirs in zip(roomy[k], narrow[k], strict=True):
+            assert torch.equal(ours, theirs)
+
+    assert len(roomy._kept) == len(pairs)
+    kept = sum(part.nbytes for pair in narrow._kept.values() for part in pair)
+    assert 0 < kept <= narrow.keep_bytes
+
+
+def test_the_workers_of_a_loader_share_the_memory_for_pictures(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = Samples(pairs, CALM)
+    samples[0]
+    samples.keep_bytes = 3 * samples._kept_bytes
+    monkeypatch.setattr("unet_core.samples.get_worker_info", lambda: SimpleNamespace(num_workers=3))
+    for k in range(len(pairs)):
+        samples[k]
+
+    assert len(samples._kept) == 1
 
 
 def test_the_first_samples_are_seen_at_half_their_size(pairs: list[Pair]) -> None:
