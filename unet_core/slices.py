@@ -83,7 +83,7 @@ def _paint(pixels: Picture, truth: Picture) -> str:
     subject = binary(truth)
     if not subject.any():
         return "none"
-    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[subject]
+    hsv = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[subject], np.uint8)
     _, saturation, value = np.median(hsv, axis=0)
     if saturation >= GREY_BELOW and value >= 60:
         hue = _mean_hue(hsv)
