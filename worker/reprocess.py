@@ -54,6 +54,8 @@ def reprocess(
         wardrobe = Wardrobe(look, places.inbox, folder, staging, int(settings.max_megapixels * 1e6))
         made = {row.name: row for row in edition.frames}
         for done, row in enumerate(dress_all(rows, wardrobe, at_once=usable_cores()), start=1):
+            if row.error and row.error.code == "too-large":
+                raise ShootError(row.error.message)  # of the preset, and no photo's fault
             made[row.name] = _without_network(row)
             on_frame(done, len(rows))
         again = next_edition(edition, made.values(), worn, chosen=chosen, started=started)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,19 @@ def ignored(name: str) -> bool:
     """Whether a name belongs to the system or to a copy under way, and is passed over."""
     lower = name.lower()
     return lower.startswith(".") or lower in IGNORED_NAMES or lower.endswith(IGNORED_SUFFIXES)
+
+
+def pictures_in(preset: str) -> list[PurePosixPath]:
+    """The pictures that the text of a preset names; those of a shoot's own preset lie beside it and
+    are no frames. What is no TOML names none: whoever reads it says what is wrong."""
+    try:
+        tables = tomllib.loads(preset)
+    except ValueError:
+        return []
+    named = (tables.get(table) for table in ("backdrop", "overlay"))
+    pictures = (table.get("picture") for table in named if isinstance(table, dict))
+    paths = (PurePosixPath(picture) for picture in pictures if isinstance(picture, str))
+    return [path for path in paths if path.parts]
 
 
 def shoot_of(path: str) -> str:

@@ -56,16 +56,18 @@ class Spool:
     def need(self, shoot: str, listed: list[Source], *, here: bool) -> Need:
         """Of the shoot whose files in the bucket are ``listed``; ``here``: copies are there."""
         photos = [s for s in listed if Path(s.path).suffix.lower() in PHOTO_SUFFIXES]
-        wanted = Shoot(shoot, frames(photos))
         edition = self._edition(shoot)
         if edition is None and not here:
             try:
-                edition = self._recall(wanted)
+                edition = self._recall(shoot, photos)
             except BucketError as error:
                 if error.away:
                     raise
                 log.warning("whether %s was delivered is not known: %s", shoot, error)
-        if edition is None or missing(wanted, edition.manifest):
+        if edition is None:
+            return Need.FETCH
+        wanted = _wanted(shoot, photos, edition.manifest)
+        if missing(wanted, edition.manifest):
             return Need.FETCH
         if withdrawn(wanted, edition.manifest):
             return Need.FETCH
@@ -129,20 +131,20 @@ class Spool:
             return False  # a newer edition takes its place in this moment
         return self._clock() - written >= self._keep_seconds
 
-    def _recall(self, wanted: Shoot) -> Edition | None:
+    def _recall(self, shoot: str, photos: list[Source]) -> Edition | None:
         """The edition that lies in the bucket, if it answers for all photos: somebody made it
         before this folder was emptied. Its manifest is written down here."""
-        raw = self._outbox.read(f"{wanted.name}/{MANIFEST}") if self._outbox else None
+        raw = self._outbox.read(f"{shoot}/{MANIFEST}") if self._outbox else None
         try:
             manifest = Manifest.model_validate_json(raw or b"")
         except ValidationError:
             return None
-        if manifest.shoot != wanted.name or missing(wanted, manifest):
+        if manifest.shoot != shoot or missing(_wanted(shoot, photos, manifest), manifest):
             return None
-        folder = self._places.published(wanted.name)
+        folder = self._places.published(shoot)
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / MANIFEST, raw or b"")
-        log.info("%s is delivered already", wanted.name)
+        log.info("%s is delivered already", shoot)
         return Edition(folder, manifest)
 
     def _bring_back(self, outbox: Bucket, item: Item, target: Path, output: Output) -> None:
@@ -157,6 +159,12 @@ class Spool:
             log.warning("%s is made again: %s", item.source.path, error)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _wanted(shoot: str, photos: list[Source], manifest: Manifest) -> Shoot:
+    """The shoot of these photos, without the pictures of its own preset."""
+    pictures = {f"{shoot}/{picture}" for picture in manifest.preset.pictures}
+    return Shoot(shoot, frames(photo for photo in photos if photo.path not in pictures))
 
 
 @lru_cache(maxsize=2000)

@@ -209,6 +209,13 @@ class Preset(_Table):
             digest.update(_read(self.overlay.picture, "overlay"))
         return digest.hexdigest()
 
+    def pictures_in(self, folder: Path) -> list[str]:
+        """Its pictures that lie in ``folder``, relative to it."""
+        found = [self.backdrop.picture] if isinstance(self.backdrop, PictureBackdrop) else []
+        found += [self.overlay.picture] if self.overlay else []
+        inside = (picture for picture in found if picture.is_relative_to(folder))
+        return [picture.relative_to(folder).as_posix() for picture in inside]
+
 
 def builtin_presets() -> list[str]:
     """Names of the presets that come with the program, sorted."""

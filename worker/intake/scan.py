@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.errors import FolderError
-from worker.shoots import PLATE, PRESET, Source, ignored
+from worker.shoots import PLATE, PRESET, Source, ignored, pictures_in
 
 READY = ".ready"
 
@@ -85,23 +84,18 @@ def _look_into(
         else:
             _take(entry, path, snapshot, before)
     if folder.name in snapshot.presets:
-        for picture in pictures_of(Path(folder.path) / PRESET):
+        for picture in pictures_in(_text(Path(folder.path) / PRESET)):
             snapshot.sources.pop(f"{folder.name}/{picture}", None)
             snapshot.problems.pop(f"{folder.name}/{picture.parts[0]}", None)
     if len(snapshot.sources) == count and folder.name not in snapshot.problems:
         snapshot.problems[folder.name] = "this folder holds no photo (JPEG, PNG, TIFF, WebP, …)"
 
 
-def pictures_of(preset: Path) -> list[PurePosixPath]:
-    """The pictures that a shoot's own preset names, beside it, which are no frames. One that is
-    no TOML names none: whoever reads it says what is wrong."""
+def _text(file: Path) -> str:
     try:
-        tables = tomllib.loads(preset.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
-        return []
-    named = (tables.get(table, {}) for table in ("backdrop", "overlay"))
-    pictures = (table.get("picture") for table in named if isinstance(table, dict))
-    return [PurePosixPath(picture) for picture in pictures if isinstance(picture, str) and picture]
+        return ""
 
 
 def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot) -> bool:

@@ -42,14 +42,23 @@ class Notes:
         except RedisError as cause:
             log.warning("no note on %s: %s", message.shoot, cause)
 
-    def job_of(self, message: JobMessage) -> str | None:
-        """The job that the shoot's note is about: the message's own, or a newer one. ``None``
-        without a note: it is done, and the message came a second time."""
+    def is_forgotten(self, message: JobMessage) -> bool:
+        """Whether there is no note on the shoot: it is done, and the message came again."""
+        try:
+            return self._leases.note(message.shoot) is None
+        except RedisError:
+            return False
+
+    def is_overtaken(self, message: JobMessage) -> bool:
+        """Whether the note is about a newer job that is not the same again, still to be done."""
         try:
             note = self._leases.note(message.shoot)
         except RedisError:
-            return message.job
-        return note.job if note else None
+            return False
+        if note is None or note.job == message.job:
+            return False
+        same = (note.photos, note.deaths) == (message.photos, message.deaths)
+        return note.state != "queued" or not same
 
     def progress(self, shoot: str, done: int) -> None:
         """How many of its frames are done."""

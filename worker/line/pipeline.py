@@ -130,7 +130,7 @@ class Line:
         if lease is None:
             log.info("%s is in work elsewhere", message.shoot)
             return
-        if self._notes.job_of(message) not in (message.job, None):
+        if self._notes.is_overtaken(message):
             log.info("%s has a newer job than this message's", message.shoot)
             self._notes.release(lease)
             return
@@ -182,7 +182,7 @@ class Line:
         wanted = Wanted.of(message, preset.digest, segmenter.card.sha256, desk.waiting)
         if latest and (
             wanted.is_met(latest.manifest)
-            or (self._notes.job_of(message) is None and wanted.is_answered_by(latest.manifest))
+            or (self._notes.is_forgotten(message) and wanted.is_answered_by(latest.manifest))
         ):
             log.info("%s is done already", shoot)
             return
@@ -224,7 +224,12 @@ class Line:
             log.info("%s went away from the inbox: nothing is published", shoot)
             staging.discard()
             return
-        record = PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen)
+        record = PresetRecord(
+            name=preset.name,
+            digest=preset.digest,
+            chosen=chosen,
+            pictures=preset.pictures_in(self._places.inbox / shoot),
+        )
         manifest = _manifest(
             message, done.values(), preset, record=record, card=segmenter.card, started=started
         )

@@ -32,7 +32,12 @@ def next_edition(
     return edition.model_copy(
         update={
             "status": status_of(ordered, preset.on_failed_frame),
-            "preset": PresetRecord(name=preset.name, digest=preset.digest, chosen=chosen),
+            "preset": PresetRecord(
+                name=preset.name,
+                digest=preset.digest,
+                chosen=chosen,
+                pictures=edition.preset.pictures,
+            ),
             "program": version("cyclorama"),
             "started": started,
             "finished": now(),

@@ -121,6 +121,8 @@ class PresetRecord(_Record):
     digest: str
     chosen: Name | None = None
     """The preset that ``reprocess --preset`` named: later editions are made with it too."""
+    pictures: list[str] = []
+    """Pictures of the shoot's own preset, relative to its folder: they are no frames."""
 
 
 class CheckpointRecord(_Record):

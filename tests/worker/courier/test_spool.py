@@ -224,6 +224,21 @@ def test_a_machine_that_lost_everything_makes_nothing_again_that_lies_in_the_buc
     assert read_manifest(places.published("car"))
 
 
+def test_the_pictures_of_a_shoots_own_preset_are_no_photos_that_are_missing(
+    places: Places, spool: Spool
+) -> None:
+    publish(places)
+    folder = places.published("car")
+    found = read_manifest(folder)
+    assert found
+    own = found.preset.model_copy(update={"pictures": ["logo.png"]})
+    edition = found.model_copy(update={"preset": own})
+    logo = Source("car/logo.png", 5, 5)
+    assert spool.need("car", [*PHOTOS, logo], here=False) == Need.FETCH
+    (folder / MANIFEST).write_text(edition.model_dump_json())
+    assert spool.need("car", [*PHOTOS, logo], here=False) == Need.KEEP
+
+
 def test_a_manifest_that_the_bucket_refuses_has_its_shoot_made_again(
     shop: Shop, places: Places, records: Records, spool: Spool
 ) -> None:

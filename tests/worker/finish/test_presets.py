@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import BaseModel, ValidationError
 
 from worker.errors import PresetError
@@ -236,3 +237,13 @@ def test_the_digest_covers_the_overlays_picture_and_not_its_place(tmp_path: Path
         preset = read_preset(_written(tmp_path / folder, '[overlay]\npicture = "logo.png"'))
         digests.append(preset.digest)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_preset_names_its_pictures_that_lie_in_a_folder(tmp_path: Path) -> None:
+    for name in ("hall.png", "logo.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    text = '[backdrop]\nkind = "picture"\npicture = "hall.png"\n[overlay]\npicture = "logo.png"\n'
+    preset = read_preset(_written(tmp_path, text))
+    assert preset.pictures_in(tmp_path) == ["hall.png", "logo.png"]
+    assert preset.pictures_in(tmp_path / "elsewhere") == []
+    assert load_preset("studio-grey").pictures_in(tmp_path) == []

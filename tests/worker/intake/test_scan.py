@@ -226,5 +226,7 @@ def test_the_pictures_of_a_shoots_own_preset_are_no_frames(tmp_path: Path, pictu
     snapshot = look(tmp_path)
     assert set(snapshot.sources) == {f"car/{photo.name}" for photo in photos}
     assert not snapshot.problems
+    preset.write_text('[overlay]\npicture = "."\n')
+    assert set(snapshot.sources) <= set(look(tmp_path).sources)
     preset.write_text("overlay = [")
     assert len(look(tmp_path).sources) == len(photos) + (picture == "logo.png")

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.parts import drop_photos
+from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, Crash, assert_clean
 from unet_core.segment import Picture, Segmenter
 from worker.errors import LeaseLost
@@ -280,8 +280,24 @@ def test_a_message_that_comes_again_after_its_shoot_is_done_changes_nothing(
 
 
 @pytest.mark.usefixtures("car")
-def test_a_message_that_a_newer_job_has_overtaken_is_dropped(bench: Bench) -> None:
-    older, newer = bench.message(), JobMessage.model_validate(bench.message())
+def test_a_retry_that_is_followed_by_the_same_again_is_made(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (car / "02.jpg").write_bytes(b"")
+    bench.work()
+    assert bench.manifest().status == "incomplete"
+    made: list[str] = []
+    monkeypatch.setattr("worker.line.pipeline.make_frame", lambda frame, _: made.append(frame.name))
+    again, newer = bench.message(retry=True), JobMessage.model_validate(bench.message())
+    bench.leases.write("car", queued(newer, at=0.0))
+    bench.line.handle(again)
+    assert made == ["02"]
+
+
+def test_a_message_that_a_newer_job_has_overtaken_is_dropped(bench: Bench, car: Path) -> None:
+    older = bench.message()
+    (car / "04.jpg").write_bytes(photo_bytes(4))
+    newer = JobMessage.model_validate(bench.message())
     bench.leases.write("car", queued(newer, at=0.0))
     bench.line.handle(older)
     note = bench.leases.note("car")

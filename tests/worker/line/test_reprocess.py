@@ -98,14 +98,15 @@ def test_a_look_that_was_given_and_is_gone_fails_the_shoot_and_leaves_what_was_d
     assert len(bench.manifest().frames) == 3
 
 
-def test_a_picture_that_is_larger_than_its_format_can_be_is_a_row_with_its_error(
+def test_a_preset_that_is_too_large_for_its_format_takes_the_place_of_nothing(
     bench: Bench, settings: Settings, done: Path, no_settings: Path
 ) -> None:
     wide = '[framing]\nmode = "fit"\naspect = "200:1"\nwidth = 20000\n[output]\nformat = "webp"\n'
     (no_settings / "presets" / "wide.toml").write_text(wide)
-    reprocess(settings, "car", "wide")
-    errors = [row.error for row in bench.manifest().frames]
-    assert [error.code for error in errors if error] == ["too-large"] * 3
+    before = bench.files(done)
+    with pytest.raises(ShootError, match="20000"):
+        reprocess(settings, "car", "wide")
+    assert bench.files(done) == before
 
 
 def test_progress_is_told_frame_by_frame(settings: Settings, done: Path) -> None:

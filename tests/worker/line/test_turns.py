@@ -57,6 +57,16 @@ def test_a_broken_frame_does_not_keep_the_others_from_their_frame(bench: Bench, 
     ]
 
 
+def test_pictures_that_are_too_large_for_their_format_are_rows_with_their_error(
+    bench: Bench, car: Path
+) -> None:
+    wide = '[framing]\nmode = "fit"\naspect = "200:1"\nwidth = 20000\n[output]\nformat = "webp"\n'
+    bench.preset(wide)
+    bench.work()
+    errors = [row.error for row in bench.manifest().frames]
+    assert [error.code for error in errors if error] == ["too-large"] * 3
+
+
 def test_a_photo_that_goes_away_before_the_turn_is_framed_leaves_no_frame(
     bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
