@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -180,6 +181,8 @@ def watch(
     from watchdog.observers import Observer
     from watchdog.observers.polling import PollingObserver
 
+    # It says so of a folder that it finds twice, by its own look and by an event; both are one.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     wake = _Wake()
     observer = PollingObserver(timeout=rescan_seconds) if polling else Observer()
     for folder in (inbox, *also):
