@@ -29,9 +29,16 @@ class Crew:
     """The worker processes; one that dies is replaced, unless it cannot start at all."""
 
     def __init__(
-        self, broker_url: str, settings: Settings, *, count: int, command: str = "worker"
+        self,
+        broker_url: str,
+        settings: Settings,
+        *,
+        count: int,
+        command: str = "worker",
+        gives_up: bool = True,
     ) -> None:
-        self._state, self._command = settings.state, command
+        """``gives_up``: whether :class:`WorkerRefused` is raised when they cannot start."""
+        self._state, self._command, self._gives_up = settings.state, command, gives_up
         self._log = settings.state / f"{command}.log"
         self._environment = os.environ | environment(settings, broker_url)
         self._count, self._device = count, settings.device
@@ -67,7 +74,8 @@ class Crew:
             code = process.poll()
             if code is None or time.monotonic() < self._rest.until:
                 continue
-            if code == WRONG_CONFIGURATION and not self._has_worked():
+            refuses = code == WRONG_CONFIGURATION and self._gives_up
+            if refuses and not self._has_worked():
                 raise WorkerRefused(self._last_words())
             self._bury(process, code)
             dead.append(process.pid)
@@ -84,10 +92,10 @@ class Crew:
             self._rest.fail(time.monotonic())
             if code != WRONG_CONFIGURATION:
                 self._deaths += 1
-        if self._deaths > MAX_EARLY_DEATHS:
+        if self._deaths > MAX_EARLY_DEATHS and self._gives_up:
             raise WorkerRefused(f"workers die again and again: {self._last_words()}")
         what = "has to be replaced" if code == REPLACE_ME else f"died ({ending(code)})"
-        log.error("worker %d %s, another starts; see %s", process.pid, what, self._log)
+        log.error("%s %d %s, another starts; see %s", self._command, process.pid, what, self._log)
 
     def _has_worked(self) -> bool:
         """Whether a worker was ever ready to work, be it one that still runs."""

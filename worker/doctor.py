@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from worker.courier.word import buckets
 from worker.errors import BrokerError, CycloramaError
@@ -41,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "photo formats": _formats,
         "workers": _workers,
         "webhook": _webhook,
+        "nights": _nights,
     }
     for what, check in checks.items():
         try:
@@ -113,6 +115,15 @@ def _checkpoint(settings: Settings) -> str:
     card = load_slot(settings).current.card
     dice = card.metrics.get("dice_mean")
     return f"{card.version}" + (f", Dice {dice:.4f} ({card.measured_on})" if dice else "")
+
+
+def _nights(settings: Settings) -> str:
+    from worker.queue.nights import next_due  # loads Celery's beat
+
+    if not settings.retrain_cron:
+        return "no retraining is set"
+    due = next_due(settings.retrain_cron, datetime.now().astimezone())
+    return f"the next retraining is due on {due:%Y-%m-%d at %H:%M}"
 
 
 def _workers(settings: Settings) -> str:

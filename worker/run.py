@@ -105,6 +105,10 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
     Raises :class:`CycloramaError` when it cannot start with these settings.
     """
     Places(settings.inbox, settings.outbox).check()
+    if settings.retrain_cron and not once:
+        from worker.queue.nights import parse_cron  # loads Celery's beat
+
+        parse_cron(settings.retrain_cron)
     stuck = bring(settings) if once else {}
     with broker(settings) as (url, mend):
         watcher, inbox = make_watcher(settings, url, once=once)
@@ -112,7 +116,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         leases = Leases(redis, seconds=settings.lease_seconds)
         crew = Crew(url, settings, count=workers)
         metrics = make_metrics(settings, url)
-        schedule = Crew(url, settings, count=1, command="schedule")
+        schedule = Crew(url, settings, count=1, command="schedule", gives_up=False)
         couriers = 1 if buckets(settings) and not once else 0
         courier = Crew(url, settings, count=couriers, command="courier")
         stop = stop_on_signals()
@@ -137,7 +141,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
                 crew.start()
             if settings.retrain_cron and not once:
                 schedule.start()
-                _tend_schedule(schedule)
+                schedule.tend()
             if once and all(d.shoot.name in view.given_up for d in view.open):
                 stop.set()
             return view
@@ -171,14 +175,6 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         tally = ProgressView(inbox, leases).tally(view)
         reporter.finish(tally, view)
         return 1 if once and (tally.failed or view.problems or tally.done < tally.frames) else 0
-
-
-def _tend_schedule(schedule: Crew) -> None:
-    """Replaces a scheduler that died; one that cannot start harms no shoot."""
-    try:
-        schedule.tend()
-    except WorkerRefused as error:
-        log.error("nobody retrains at night: %s", error)
 
 
 def _show(

@@ -97,6 +97,15 @@ def test_an_outbox_that_cannot_be_written_is_refused(studio: Studio) -> None:
     assert "outbox" in done.stderr
 
 
+def test_a_schedule_that_is_none_is_refused_before_anything_runs(studio: Studio) -> None:
+    done = studio.cyclorama("run", CYCLORAMA_RETRAIN_CRON="61 3 * * *")
+    assert done.returncode == 2
+    assert "61 3 * * *" in done.stderr
+    doctor = studio.cyclorama("doctor", "--json", CYCLORAMA_RETRAIN_CRON="61 3 * * *")
+    nights = next(row for row in json.loads(doctor.stdout) if row["what"] == "nights")
+    assert not nights["good"]
+
+
 def test_doctor_says_what_is_right_and_what_is_wrong(studio: Studio) -> None:
     done = studio.cyclorama("doctor", "--json", "--device", "cuda:99")
     assert done.returncode == 2
@@ -105,6 +114,7 @@ def test_doctor_says_what_is_right_and_what_is_wrong(studio: Studio) -> None:
     assert "cuda:99" in findings["device"]["detail"]
     assert findings["folders"]["good"]
     assert findings["Redis"]["good"]
+    assert findings["nights"]["detail"] == "no retraining is set"
 
 
 def test_status_of_an_empty_inbox_is_no_error(studio: Studio) -> None:

@@ -95,6 +95,17 @@ def test_a_worker_that_refuses_beside_one_at_work_is_tried_again(
     tend_until_replaced(crew, 4)
 
 
+def test_a_crew_that_does_not_give_up_tries_on_whatever_the_reason(
+    crew: ShortLived, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew._gives_up, crew._command, crew.code = False, "schedule", 2
+    crew.start()
+    tend_until_replaced(crew, 4)
+    crew.code = 1
+    tend_until_replaced(crew, 4)
+    assert "schedule" in caplog.messages[-1]
+
+
 def test_workers_that_die_again_and_again_end_the_program_with_their_last_error(
     crew: ShortLived,
 ) -> None:

@@ -89,6 +89,7 @@ class EmbeddedRedis:
         return Redis(
             unix_socket_path=str(self.socket),
             socket_connect_timeout=2,
+            socket_timeout=10,
             retry=Retry(NoBackoff(), 0),
         )
 

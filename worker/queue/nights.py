@@ -62,6 +62,12 @@ def last_due(text: str, now: datetime) -> datetime | None:
     return None
 
 
+def next_due(text: str, now: datetime) -> datetime:
+    """When a night is due next at ``now`` (with its time zone); raises :class:`SettingsError`
+    when ``text`` is no schedule."""
+    return _next(parse_cron(text), now)
+
+
 def _next(schedule: crontab, after: datetime) -> datetime:
     start, wait, _ = schedule.remaining_delta(after, tz=after.tzinfo)
     found: datetime = start + wait

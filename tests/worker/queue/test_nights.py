@@ -14,7 +14,7 @@ from worker.errors import SettingsError
 from worker.queue import nights
 from worker.queue.app import connect, make_app
 from worker.queue.broker import EmbeddedRedis
-from worker.queue.nights import TRAINING, entry, last_due, parse_cron, stop
+from worker.queue.nights import TRAINING, entry, last_due, next_due, parse_cron, stop
 
 NOON = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)  # a Wednesday
 
@@ -34,6 +34,10 @@ def test_the_last_night_that_was_due_is_the_same_whenever_one_asks(
 ) -> None:
     assert last_due(cron, NOON) == due
     assert last_due(cron, NOON + timedelta(seconds=20)) == due
+
+
+def test_the_next_night_comes_after_now() -> None:
+    assert next_due("30 3 * * *", NOON) == NOON.replace(day=26, hour=3, minute=30, second=0)
 
 
 @pytest.mark.parametrize("cron", ["nightly", "30 3 * *", "61 3 * * *"])
