@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unet_core.checkpoint import Card, CheckpointError, save_checkpoint
 from unet_core.data import DataError, Pair, find_pairs, split_by_car
+from unet_core.holdout import read_holdout
 from unet_core.model import UNet
 from unet_core.plots import Measured, PlotError, plot_curves, plot_examples, require_matplotlib
 from unet_core.segment import DeviceError, choose_device
@@ -194,6 +195,9 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--limit", type=_count, help="only the first N pictures, by name")
     parser.add_argument("--by-car", action="store_true", help="test on cars never trained on")
+    parser.add_argument(
+        "--holdout", type=Path, help="with --by-car: their list, as scripts/train.py keeps it"
+    )
     parser.add_argument("--seed", type=int, default=TutorialRecipe.seed)
     parser.add_argument("--batch", type=_count, default=TutorialRecipe.batch)
     parser.add_argument("--workers", type=int, default=TutorialRecipe.workers)
@@ -211,8 +215,11 @@ def _count(text: str) -> int:
 
 def _split(options: argparse.Namespace) -> Split:
     pairs = find_pairs(options.data)[: options.limit]
+    if options.holdout and not options.by_car:
+        raise DataError("--holdout names cars to test on; give --by-car as well")
     if options.by_car:
-        return split_by_cars(*split_by_car(pairs))
+        kept_out = read_holdout(options.holdout) if options.holdout else None
+        return split_by_cars(*split_by_car(pairs, kept_out))
     return split_at_random(pairs, seed=options.seed)
 
 

@@ -101,6 +101,18 @@ def test_by_car_keeps_the_holdout_out_and_its_checkpoint_sees_squashed_pictures(
     assert Segmenter(network, card, torch.device("cpu")).prepare(pixels).shape == (16, 16, 3)
 
 
+def test_by_car_tests_on_the_cars_of_a_list(data: Path, script: ModuleType, tmp_path: Path) -> None:
+    listed = tmp_path / "holdout.txt"
+    listed.write_text("car3\ncar7\n")
+    wanted = ["run", str(data), "--holdout", str(listed), "--minutes", "0", *SMALL]
+    code, said = command(script, *wanted, "--out", str(tmp_path))
+    assert code == 2
+    assert "give --by-car as well" in said
+    code, said = command(script, *wanted, "--by-car", "--out", str(tmp_path))
+    assert code == 0, said
+    assert load_checkpoint(tmp_path / "tutorial")[1].holdout == ["car3", "car7"]
+
+
 def test_a_finished_run_is_not_overwritten(data: Path, script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "tutorial").mkdir()
     code, said = command(script, "run", str(data), "--out", str(tmp_path), *SMALL)

@@ -21,6 +21,7 @@ from worker.errors import ModelError
 from worker.finish.golden import GOLDEN
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.settings import Settings
+from worker.shoots import counted
 
 
 def dossier(settings: Settings, name: str) -> dict[str, Any]:
@@ -72,8 +73,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         told.append(f"night     {night['outcome']}: {night['reason']} ({night['report']})")
     told.append(f"golden    {golden['error'] or 'Dice {:.4f}'.format(golden['dice'])}")
     told.append(
-        f"made      {shoots['frames']} frames of {shoots['count']} shoots in the outbox, "
-        f"{shoots['corrected']} corrected since"
+        f"made      {counted(shoots['frames'], 'frame')} of {counted(shoots['count'], 'shoot')} "
+        f"in the outbox, {shoots['corrected']} corrected since"
     )
     told += [f"  {one['shoot']:<28} {one['finished']}" for one in shoots["latest"]]
     return told

@@ -20,6 +20,7 @@ from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Decision, Stage, missing
 from worker.outbox.manifest import Manifest
 from worker.queue.leases import Leases
+from worker.shoots import counted
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Reporter:
         if self._known is None:
             self._known = set(tally.finished)
             if self._known:
-                self._say(f"{len(self._known)} shoots were done before")
+                self._say(f"{counted(len(self._known), 'shoot')} done before")
         for name in sorted(tally.finished.keys() - self._known):
             self._known.add(name)
             self._say(tally.finished[name])
@@ -142,7 +143,7 @@ class Reporter:
             self._task,
             completed=tally.done,
             total=tally.frames or None,
-            description=f"{len(tally.finished)} shoots done",
+            description=f"{counted(len(tally.finished), 'shoot')} done",
             rate=f"{rate:.1f}/s" if rate else "",
         )
 

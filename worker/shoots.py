@@ -169,6 +169,11 @@ def _listed(angles: list[int]) -> str:
     return f"{word} {', '.join(map(str, angles))}"
 
 
+def counted(number: int, noun: str) -> str:
+    """How many there are, in words: ``1 shoot``, ``2 shoots``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def output_names(paths: Iterable[str]) -> Mapping[str, str]:
     """A file name without suffix for each path, different even where case and Unicode form are
     ignored: ``a.jpg`` and ``a.png`` become ``a`` and ``a-png``."""

@@ -30,6 +30,7 @@ from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, gave_up
 from worker.queue.roster import WorkerBeat, missing_workers, workers
 from worker.settings import Settings
+from worker.shoots import counted
 
 
 @dataclass
@@ -225,7 +226,7 @@ def follow(
 
 def _at_a_glance(status: Status) -> RenderableType:
     shown = [shoot for shoot in status.shoots if shoot.state != "complete"]
-    complete = f"{len(status.shoots) - len(shown)} shoots are complete"
+    complete = f"complete: {counted(len(status.shoots) - len(shown), 'shoot')}"
     return Group(_table(shown), *map(Text, [complete, *_lines(status)]))
 
 
@@ -253,14 +254,14 @@ def _lines(status: Status) -> list[str]:
     ]
     if night := status.night:
         lines.append(f"last night: {night.outcome}, {_ago(night.at)} ({night.reason})")
-    waiting = f", {status.queued} shoots in the queue" if status.queued else ""
+    waiting = f", {counted(status.queued, 'shoot')} in the queue" if status.queued else ""
     if status.oldest_queued_at:
         waiting += f", the first queued {_ago(status.oldest_queued_at)}"
     return [*lines, f"Redis: {status.broker}{waiting}"]
 
 
 def _worker(sign: WorkerBeat) -> str:
-    parts = [sign.device, sign.checkpoint, f"{sign.frames} frames"]
+    parts = [sign.device, sign.checkpoint, counted(sign.frames, "frame")]
     if sign.last_frame_at:
         parts.append(f"the last {_ago(sign.last_frame_at)}")
     if set(sign.batches) - {"1"}:

@@ -12,7 +12,7 @@ from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
 from worker.settings import Settings
-from worker.shoots import group
+from worker.shoots import counted, group
 
 
 def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator[str]:
@@ -39,4 +39,4 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
         leases.ask(name, retry=retry)
         leases.write(name, queued(message, at=at))
         queue.send(message, at=at)
-        yield f"{name} is queued: {len(message.frames)} frames"
+        yield f"{name} is queued: {counted(len(message.frames), 'frame')}"

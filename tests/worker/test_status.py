@@ -190,7 +190,7 @@ def test_a_person_sees_how_long_ago_things_were_and_how_batches_fill(
     said = "worker gpu-1: cuda, v1, 90 frames, the last 3[0-9] s ago, batches 5 of 2, 5 of 16, "
     assert re.search(said + "working on car", text.getvalue())
     assert re.search(r"last night: refused, \d s ago \(dark cars\)", text.getvalue())
-    assert "1 shoots in the queue, the first queued 10 min ago" in text.getvalue()
+    assert "1 shoot in the queue, the first queued 10 min ago" in text.getvalue()
 
 
 def test_a_worker_that_is_stuck_is_named_with_its_reason_and_needs_a_person(

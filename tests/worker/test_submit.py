@@ -34,7 +34,7 @@ def test_the_named_shoots_are_queued_without_waiting_for_more(
     settings: Settings, redis: Redis, leases: Leases
 ) -> None:
     lines = list(submit(settings, ["van", "car"], retry=False))
-    assert lines == ["van is queued: 1 frames", "car is queued: 2 frames"]
+    assert lines == ["van is queued: 1 frame", "car is queued: 2 frames"]
     assert redis.llen(QUEUE) == 2
     note = leases.note("car")
     assert note

@@ -10,16 +10,14 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from unet_core.checkpoint import Card
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, HandedBack, LeaseLost, PresetError
 from worker.finish.plates import Plates
@@ -35,7 +33,7 @@ from worker.line.trial import Trial
 from worker.line.vigil import Vigil
 from worker.line.wanted import Wanted
 from worker.logs import about
-from worker.outbox.edition import remarks_on
+from worker.outbox.edition import first_edition
 from worker.outbox.manifest import (
     CheckpointRecord,
     Edition,
@@ -44,11 +42,9 @@ from worker.outbox.manifest import (
     PresetRecord,
     now,
     read_manifest,
-    status_of,
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
-from worker.outbox.turn import with_turn_flags
 from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
 from worker.shoots import PLATE, Frame
@@ -230,8 +226,15 @@ class Line:
             chosen=chosen,
             pictures=preset.pictures_in(self._places.inbox / shoot),
         )
-        manifest = _manifest(
-            message, done.values(), preset, record=record, card=segmenter.card, started=started
+        card = segmenter.card
+        manifest = first_edition(
+            shoot,
+            done.values(),
+            preset,
+            record=record,
+            checkpoint=CheckpointRecord(version=card.version, sha256=card.sha256),
+            started=started,
+            attempts=message.attempt,
         )
         self._notes.renew(lease)
         folder = staging.publish(manifest)
@@ -341,31 +344,6 @@ class Line:
         self.last_frame_at = time.time()
         for listener in self.listeners:
             listener.on_frame(row)
-
-
-def _manifest(
-    message: JobMessage,
-    made: Iterable[FrameRow],
-    preset: Preset,
-    *,
-    record: PresetRecord,
-    card: Card,
-    started: str,
-) -> Manifest:
-    rows = sorted(made, key=lambda row: (row.angle, row.name))
-    rows = with_turn_flags(rows, full_turn=preset.frames)
-    return Manifest(
-        shoot=message.shoot,
-        status=status_of(rows, preset.on_failed_frame),
-        preset=record,
-        checkpoint=CheckpointRecord(version=card.version, sha256=card.sha256),
-        program=version("cyclorama"),
-        started=started,
-        finished=now(),
-        attempts=message.attempt,
-        remarks=remarks_on(rows, preset),
-        frames=rows,
-    )
 
 
 def _studio_error(error: Exception, places: Places) -> str:

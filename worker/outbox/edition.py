@@ -1,4 +1,4 @@
-"""The next edition of a finished shoot, made from its rows without the network."""
+"""The manifest of a shoot, made from the rows of its frames: at first, and when they change."""
 
 from __future__ import annotations
 
@@ -6,15 +6,44 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from worker.finish.presets import Preset
-from worker.outbox.manifest import FrameRow, Manifest, PresetRecord, now, status_of
+from worker.outbox.manifest import (
+    CheckpointRecord,
+    FrameRow,
+    Manifest,
+    PresetRecord,
+    now,
+    status_of,
+)
 from worker.outbox.turn import with_turn_flags
 from worker.shoots import Frame, turn_remarks
 
 
-def remarks_on(rows: Iterable[FrameRow], preset: Preset) -> list[str]:
-    """What is to be said of a shoot of these frames as a whole."""
-    frames = [Frame(row.name, row.angle, row.source.source()) for row in rows]
-    return turn_remarks(frames, preset.frames)
+def first_edition(
+    shoot: str,
+    rows: Iterable[FrameRow],
+    preset: Preset,
+    *,
+    record: PresetRecord,
+    checkpoint: CheckpointRecord,
+    started: str,
+    attempts: int = 1,
+) -> Manifest:
+    """The manifest of a shoot whose frames are ``rows``, dressed as ``preset`` says, which
+    ``record`` tells. ``started`` is as :func:`now` gives it."""
+    ordered = sorted(rows, key=lambda row: (row.angle, row.name))
+    frames = [Frame(row.name, row.angle, row.source.source()) for row in ordered]
+    return Manifest(
+        shoot=shoot,
+        status=status_of(ordered, preset.on_failed_frame),
+        preset=record,
+        checkpoint=checkpoint,
+        program=version("cyclorama"),
+        started=started,
+        finished=now(),
+        attempts=attempts,
+        remarks=turn_remarks(frames, preset.frames),
+        frames=with_turn_flags(ordered, full_turn=preset.frames),
+    )
 
 
 def next_edition(
@@ -25,23 +54,20 @@ def next_edition(
     chosen: str | None,
     started: str,
 ) -> Manifest:
-    """The manifest of a shoot whose frames are ``rows`` now, dressed as ``preset`` says.
-    ``chosen`` is the name by which a person gave it the preset, if one did, and ``started`` as
-    :func:`now` gives it."""
-    ordered = sorted(rows, key=lambda row: (row.angle, row.name))
-    return edition.model_copy(
-        update={
-            "status": status_of(ordered, preset.on_failed_frame),
-            "preset": PresetRecord(
-                name=preset.name,
-                digest=preset.digest,
-                chosen=chosen,
-                pictures=edition.preset.pictures,
-            ),
-            "program": version("cyclorama"),
-            "started": started,
-            "finished": now(),
-            "remarks": remarks_on(ordered, preset),
-            "frames": with_turn_flags(ordered, full_turn=preset.frames),
-        }
+    """The manifest of a finished shoot whose frames are ``rows`` now. ``chosen`` is the name by
+    which a person gave it the preset, if one did."""
+    record = PresetRecord(
+        name=preset.name,
+        digest=preset.digest,
+        chosen=chosen,
+        pictures=edition.preset.pictures,
+    )
+    return first_edition(
+        edition.shoot,
+        rows,
+        preset,
+        record=record,
+        checkpoint=edition.checkpoint,
+        started=started,
+        attempts=edition.attempts,
     )

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from worker.outbox.lettering import Font, printable, shorten, wrap
+from worker.shoots import counted
 
 _TEMPLATE = Path(__file__).with_name("spin.html")
 
@@ -237,7 +238,7 @@ def _checker(size: tuple[int, int], cell: int = 8) -> Image.Image:
 def _summary(tiles: Sequence[_Tile]) -> str:
     failed = sum(tile.picture is None for tile in tiles)
     flagged = sum(tile.picture is not None and bool(tile.lines) for tile in tiles)
-    parts = [f"{len(tiles)} frame{'' if len(tiles) == 1 else 's'}"]
+    parts = [counted(len(tiles), "frame")]
     parts += [
         f"{count} {word}" for count, word in ((flagged, "flagged"), (failed, "failed")) if count
     ]
