@@ -57,7 +57,7 @@ from worker.night.material import (
     replayed,
     untried,
 )
-from worker.night.runs import new_name, unfinished
+from worker.night.runs import forget_candidates, new_name, unfinished
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,7 @@ def _night(
     card = read_card(champion.folder)
     kept_out = kept_out_by_studio(settings) | set(card.holdout)
     holdout = frozen_holdout(settings, shelf, kept_out)
+    forget_candidates(runs)
     folder = unfinished(runs, champion, kept_out)
     if folder is None:
         new = untried(shelf.entries(), runs, kept_out)
@@ -180,7 +181,8 @@ def _go_on(
     verdict = measured.verdict
     if verdict.promote:
         verdict = _promote(store, candidate, plan, verdict)
-    tried = plan.corrections if verdict is measured.verdict else []
+    overtaken = store.champion().sha256 not in (plan.parent_sha256, candidate.sha256)
+    tried = [] if verdict is not measured.verdict and overtaken else plan.corrections
     return _tell(folder, plan, replace(measured, verdict=verdict), tried)
 
 
@@ -246,11 +248,16 @@ def _booth(settings: Settings) -> BoothHealth:
 
 def _promote(store: ModelStore, candidate: Version, plan: Plan, verdict: Verdict) -> Verdict:
     """Into the store and to the top, unless an earlier start has done so. The verdict stands if
-    the candidate is champion now; a champion that it was not held against refuses it."""
+    the candidate is champion now; a champion that it was not held against refuses it, and so does
+    a person who has taken it back."""
     there = {version.name: version.sha256 for version in store.versions()}
     if there.get(plan.version) != candidate.sha256:
         store.add(candidate.folder, name=plan.version)
     champion = store.champion()
+    was_champion = any(row.champion.sha256 == candidate.sha256 for row in store.history())
+    if champion.sha256 == plan.parent_sha256 and was_champion:
+        reason = f"{plan.version} was champion, and {champion.name} was brought back meanwhile"
+        return replace(verdict, promote=False, reason=reason, told_by=champion.name)
     if champion.sha256 == plan.parent_sha256:
         champion = store.promote(plan.version, reason=verdict.reason, by="retraining")
     if champion.sha256 == candidate.sha256:

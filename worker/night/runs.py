@@ -18,6 +18,9 @@ from unet_core.store import ModelStore, Version
 
 log = logging.getLogger(__name__)
 
+KEPT = 14
+"""Nights whose candidates are kept, for whoever wants to look at one that was refused."""
+
 
 def unfinished(runs: Path, champion: Version, kept_out: Collection[str]) -> Path | None:
     """The run that was cut off, if today's night may go on with it; others are cleared away.
@@ -34,6 +37,14 @@ def unfinished(runs: Path, champion: Version, kept_out: Collection[str]) -> Path
         else:
             found = folder
     return found
+
+
+def forget_candidates(runs: Path) -> None:
+    """Clears away the weights of all but the newest ``KEPT`` runs that are over; their reports
+    stay, and those that were promoted are in the store."""
+    over = sorted(runs.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
+    for report in over[:-KEPT]:
+        shutil.rmtree(report.parent / CANDIDATE, ignore_errors=True)
 
 
 def new_name(store: ModelStore, runs: Path, now: datetime) -> str:

@@ -176,6 +176,32 @@ def test_a_candidate_is_refused_when_another_was_promoted_meanwhile_and_its_corr
 
 
 @pytest.mark.timeout(300)
+def test_a_candidate_that_was_rolled_back_before_its_report_is_not_promoted_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelve(settings, range(8))
+    models = store(settings)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("worker.night.retrain.write_page", interrupted)
+        retrain(settings, TINY, now=lambda: datetime(2026, 11, 25))
+    assert models.champion().name == "night-2026-11-25"
+    models.rollback()
+
+    night = retrain(settings, TINY)
+
+    assert night.outcome == "refused"
+    assert night.reason == "night-2026-11-25 was champion, and first was brought back meanwhile"
+    assert models.champion().name == "first"
+    corrections = report(night.folder)["corrections"]
+    assert isinstance(corrections, list)
+    assert len(corrections) == 8, "the same again would end the same"
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.timeout(300)
 def test_a_candidate_of_wrong_masks_is_refused_with_what_told(settings: Settings) -> None:
     shelve(settings, range(8), wrong=True)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from unet_core.gate_page import REPORT
-from unet_core.retraining import Plan, Sibling
+from unet_core.retraining import CANDIDATE, Plan, Sibling
 from unet_core.store import ModelStore, Version
-from worker.night.runs import new_name, unfinished
+from worker.night.runs import KEPT, forget_candidates, new_name, unfinished
 
 CHAMPION = Version("first", Path("first"), "1")
 
@@ -65,6 +66,19 @@ def test_one_of_another_champion_or_without_a_plan_is_cleared_away(
     assert not any(folder.exists() for folder in folders)
     assert "night-1 was begun from another champion" in caplog.text
     assert "night-2 has no plan that can be read" in caplog.text
+
+
+def test_the_weights_of_old_nights_go_and_their_reports_stay(tmp_path: Path) -> None:
+    folders = [begin(tmp_path, f"night-{number}") for number in range(KEPT + 3)]
+    for at, folder in enumerate(folders):
+        (folder / CANDIDATE).mkdir()
+        if folder != folders[1]:  # it was cut off, and is gone on with
+            (folder / REPORT).write_text("{}")
+            os.utime(folder / REPORT, (at, at))
+    forget_candidates(tmp_path)
+    gone = [folder for folder in folders if not (folder / CANDIDATE).exists()]
+    assert gone == [folders[0], folders[2]]
+    assert all((folder / REPORT).exists() for folder in gone)
 
 
 def test_a_night_is_named_after_its_day_and_never_like_another(tmp_path: Path) -> None:
