@@ -21,6 +21,8 @@ PLATE = "plate"
 IGNORED_NAMES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
 IGNORED_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload", "~")
 
+NO_UNICODE = "this name is not valid Unicode; rename the file"
+
 _NUMBER = re.compile(r"(?P<number>\d+)$")
 _LOOSE = re.compile(r"^(?P<shoot>.+)_(?P<number>\d{1,4})$")
 _NAME_BYTES = 230
@@ -77,6 +79,11 @@ class Shoot:
 
     name: str
     frames: tuple[Frame, ...]
+
+
+def speakable(name: str) -> str:
+    """``name`` as text that can be printed and stored; another one where it is no Unicode."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def ignored(name: str) -> bool:

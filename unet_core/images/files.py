@@ -165,7 +165,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise UnreadableImage(
             f"{shown(path)} is not there",
             code="missing",
-            cure="It was moved or deleted; drop it into the inbox again.",
+            cure="It was moved or deleted; put it back.",
         ) from error
     except PermissionError as error:
         raise UnreadableImage(
@@ -177,7 +177,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise UnreadableImage(
             f"{shown(path)} could not be read ({error})",
             code="read-failed",
-            cure="Check the disk or the network share, then drop the file again.",
+            cure="Check the disk or the network share, then put the file there again.",
         ) from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.images import Photo, encode_mask, read_mask
+from unet_core.images import Photo, encode_mask
 from worker.corrections.check import Known, read_correction
 from worker.corrections.drops import frame_of, look_at, unanswered
 from worker.corrections.shelf import FOLDER, Entry, Shelf
@@ -97,9 +97,7 @@ class Desk:
                 raise  # a person's work would be lost
             log.error("%s", error)
             return None
-        if entry is None:
-            return None
-        return Corrected(read_mask(self._shelf.folder / entry.mask), entry.source)
+        return Corrected(self._shelf.mask(entry), entry.source) if entry else None
 
     def _take_up(
         self, frame: str, angle: int, photo: Photo, path: Path, file: Source, drawn: Pixels

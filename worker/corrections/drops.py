@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from worker.errors import FolderError
 from worker.outbox.manifest import Edition
 from worker.outbox.places import Places
-from worker.shoots import Source, ignored
+from worker.shoots import NO_UNICODE, Source, ignored, speakable
 
 SUFFIX = ".png"
 
@@ -60,6 +60,9 @@ def look(folder: Path) -> Drops:
     """Reads the folder once; one that is not there holds nothing."""
     drops = Drops()
     for entry in _entries(folder):
+        if (name := speakable(entry.name)) != entry.name:
+            drops.problems[name] = NO_UNICODE
+            continue
         if not entry.is_dir():
             drops.problems[entry.name] = (
                 "a corrected mask lies in a folder of its shoot's name; move it to "
@@ -80,6 +83,9 @@ def look_at(folder: Path, shoot: str) -> dict[str, Source]:
 
 
 def _take(file: os.DirEntry[str], path: str, drops: Drops) -> None:
+    if (name := speakable(path)) != path:
+        drops.problems[name] = NO_UNICODE
+        return
     if file.is_dir() or not file.name.endswith(SUFFIX):
         drops.problems[path] = f"this is no corrected mask; save it as <frame>{SUFFIX}"
         return

@@ -17,13 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from unet_core.images import ImageError, read_mask
 from worker.errors import FolderError
 from worker.outbox.files import sha256, write_file
 from worker.outbox.manifest import SourceRecord
 
 FOLDER, INDEX = ".training", "index.json"
+Pixels = NDArray[np.uint8]
 _CAR_BYTES = 200
 """Of a car's name at most: angle, mark and suffix follow, and a file system takes 255."""
 
@@ -87,6 +91,22 @@ class Shelf:
         """The correction of a photo, told by its content."""
         return next((e for e in self.entries() if e.photo_sha256 == photo_sha256), None)
 
+    def mask(self, entry: Entry) -> Pixels:
+        """The mask (H, W) uint8 of a corrected frame.
+
+        Raises :class:`FolderError` when it cannot be read: without it a person's work would be
+        lost, and no photo is to blame.
+        """
+        path = self.folder / entry.mask
+        try:
+            return read_mask(path)
+        except ImageError as error:
+            raise FolderError(
+                f"{path}, the corrected mask that is in force for {entry.shoot}/{entry.frame}, "
+                f"cannot be used ({error.what})",
+                cure="Bring it back from a backup, or correct the frame again",
+            ) from error
+
     def drawn_for(self, correction_sha256: str) -> list[Entry]:
         """What is here from a file of these bytes, oldest first."""
         return [e for e in self.entries() if e.source.sha256 == correction_sha256]
@@ -101,10 +121,12 @@ class Shelf:
             entries = self.entries()
             old = next((e for e in entries if e.photo_sha256 == entry.photo_sha256), None)
             rest = [e for e in entries if e is not old]
-            stem = Path(old.picture).stem if old else _stem(entry.car, angle, rest)
+            car = old.car if old else entry.car  # its car is the photo's, whose copy it may be
+            stem = Path(old.picture).stem if old else _stem(car, angle, rest)
             replaced = old.source.sha256 if old else None
             entry = entry.model_copy(
                 update={
+                    "car": car,
                     "picture": f"train/{stem}{Path(entry.picture).suffix.lower()}",
                     "mask": f"train_masks/{stem}_mask.png",
                     "mask_sha256": sha256(mask),

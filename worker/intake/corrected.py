@@ -3,6 +3,7 @@ what is wrong with the files that are not taken up. Reads only."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from worker.corrections.drops import look, unanswered
 from worker.errors import CycloramaError, FolderError
 from worker.intake.plan import Decision, Rules, Stage
-from worker.intake.scan import Rest
+from worker.intake.scan import CHECK_SECONDS, Rest
 from worker.outbox.manifest import Edition
 from worker.shoots import Source
 
@@ -38,6 +39,8 @@ class CorrectionsView:
         self._rest = rest or Rest()
         self._verdicts: dict[tuple[Source, str], str] = {}
         """What was wrong with a file beside an edition; empty: nothing."""
+        self._judging_seconds = 0.0
+        """What this look has spent on files that no earlier one had judged."""
 
     def look(
         self,
@@ -48,6 +51,7 @@ class CorrectionsView:
         """What is asked of the shoots in the inbox, of which ``decisions`` tell by name, at ``now``
         (seconds, monotonic)."""
         drops = look(self._folder)
+        self._judging_seconds = 0.0
         self._rest.update(drops.files, now)
         asked = Asked(problems={self._shown(path): why for path, why in drops.problems.items()})
         known = self._verdicts
@@ -85,7 +89,15 @@ class CorrectionsView:
                 asked.stages[shoot] = Stage.ARRIVING
                 continue
             key = file, edition.manifest.finished
-            verdict, passes = (known[key], False) if key in known else _verdict(desk, file)
+            if key in known:
+                verdict, passes = known[key], False
+            elif self._judging_seconds > CHECK_SECONDS:
+                asked.stages[shoot] = Stage.ARRIVING
+                continue
+            else:
+                began = time.perf_counter()
+                verdict, passes = _verdict(desk, file)
+                self._judging_seconds += time.perf_counter() - began
             if not passes:
                 self._verdicts[key] = verdict
             if verdict:

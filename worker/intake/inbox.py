@@ -11,14 +11,10 @@ from worker.finish.presets import Preset, load_preset, read_preset
 from worker.intake.corrected import CorrectionsView
 from worker.intake.editions import Editions, State
 from worker.intake.plan import Decision, Rules, Stage, decide, missing, withdrawn
-from worker.intake.scan import Rest, Snapshot, look
+from worker.intake.scan import CHECK_SECONDS, Rest, Snapshot, look
 from worker.outbox.manifest import Edition, Manifest
 from worker.outbox.places import Places
 from worker.shoots import PRESET, Shoot, Source, frames, sorted_by_shoot
-
-CHECK_SECONDS = 2.0
-"""Reading new photos to their end may take so long in one look; the next one goes on, so that the
-first shoots of a large delivery need not wait for the last."""
 
 
 @dataclass

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.errors import FolderError
-from worker.shoots import PLATE, PRESET, Source, ignored, pictures_in
+from worker.shoots import NO_UNICODE, PLATE, PRESET, Source, ignored, pictures_in, speakable
 
 READY = ".ready"
+CHECK_SECONDS = 2.0
+"""Reading new pictures to their end may take so long in one look; the next one goes on, so that
+the first shoots of a large delivery need not wait for the last."""
 
 
 @dataclass
@@ -99,11 +102,8 @@ def _text(file: Path) -> str:
 
 
 def _refused(entry: os.DirEntry[str], root: Path, path: str, snapshot: Snapshot) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        name = path.encode("utf-8", "backslashreplace").decode()
-        snapshot.problems[name] = "this name is not valid Unicode; rename the file"
+    if (name := speakable(path)) != path:
+        snapshot.problems[name] = NO_UNICODE
         return True
     if "\\" in path:
         snapshot.problems[path] = "this name holds a backslash; rename it"

@@ -26,7 +26,7 @@ from unet_core.images import (
     read_mask,
 )
 from worker.corrections.desk import Corrected
-from worker.errors import PlateError
+from worker.errors import FolderError, PlateError
 from worker.finish.composite import Finished, compose
 from worker.finish.framing import FrameShape, Placement, fit, reframe, subject_box
 from worker.finish.plates import Plates
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 Files = dict[str, tuple[str, bytes]]
 """Kind → (path in the shoot's folder, bytes)."""
+OUT_OF_REACH = "missing", "no-permission", "read-failed"
+"""Codes of a file that says nothing of its content."""
 PLATE_UNUSED = "plate-unused"
 SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
@@ -154,8 +156,8 @@ def mask_file(name: str, alpha: Pixels) -> Files:
 def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
     """The row of a frame that has its mask, with pictures made anew from photo and mask.
 
-    A photo or mask that cannot be read is a row with its error. A full disk and a preset that
-    cannot be used do raise.
+    A photo or mask that is damaged is a row with its error. A full disk and a preset that cannot
+    be used do raise, and so does a file that cannot be reached: it could be a moment ago.
     """
     look, watch = wardrobe.look, Stopwatch()
     try:
@@ -174,6 +176,11 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
             )
             return _failed(row, "mask-size", message)
     except ImageError as error:
+        if error.code in OUT_OF_REACH:
+            raise FolderError(
+                f"the photo or the mask of {row.source.path} went out of reach: {error.what}",
+                cure="Look at the disk or the share, and at its rights; then try again",
+            ) from error
         return _failed(row, error.code, str(error))
     staging, mask = wardrobe.staging, row.outputs["mask"]
     if wardrobe.masks != staging.folder:

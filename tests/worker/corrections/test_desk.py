@@ -71,6 +71,16 @@ def studio(places: Places) -> Studio:
     return Studio(places)
 
 
+def test_a_mask_in_force_that_cannot_be_read_is_no_fault_of_the_photo(studio: Studio) -> None:
+    dropped = studio.drop("01")
+    assert studio.mask_of("01")
+    dropped.unlink()
+    (mask,) = (studio.folder / FOLDER / "train_masks").iterdir()
+    mask.rename(mask.with_suffix(".away"))
+    with pytest.raises(FolderError, match=r"in force for car/01.*Bring it back"):
+        studio.mask_of("01")
+
+
 def test_what_waits_is_what_can_be_used_and_the_rest_is_logged(
     studio: Studio, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -56,6 +56,12 @@ def test_of_two_corrections_of_one_photo_the_last_one_wins_and_it_is_said(tmp_pa
     assert put(shelf, "01", drawn=2).replaces is None
 
 
+def test_the_copy_of_a_photo_is_of_the_same_car(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    first, copy = put(shelf, "02"), put(shelf, "02", shoot="golf-again", drawn=2)
+    assert (copy.car, copy.picture, copy.shoot) == (first.car, first.picture, "golf-again")
+
+
 def test_two_photos_of_one_angle_both_have_their_place(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     entries = [put(shelf, "01", photo=1), put(shelf, "01-tif", photo=1)]

@@ -77,6 +77,29 @@ def desk(places: Places, leases: Leases) -> Desk:
     return Desk(places, leases)
 
 
+def test_many_corrections_are_judged_in_several_looks_and_queued_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.intake.corrected.CHECK_SECONDS", -1.0)
+    for number in (1, 2):
+        desk.drop(f"car/0{number}.png", disc(32, 48, centre=(16, 24), radius=9))
+    assert desk.settled().decisions["car"].stage == Stage.ARRIVING, "none is judged in no time"
+    monkeypatch.setattr("worker.intake.corrected.CHECK_SECONDS", 0.0)
+    assert desk.tick(1).decisions["car"].stage == Stage.ARRIVING, "one is judged"
+    assert not desk.queue
+    assert desk.tick(1).decisions["car"].stage == Stage.READY
+    assert len(desk.queue) == 1
+
+
+def test_a_name_that_is_no_unicode_is_a_problem_that_can_be_printed(desk: Desk) -> None:
+    desk.drop("car/01.png")
+    (desk.folder / "car" / "IMG_\udce9.png").write_bytes(b"")
+    (desk.folder / "caf\udce9").mkdir()
+    problems = desk.settled().problems
+    assert problems["corrections/car/IMG_\\udce9.png"].endswith("rename the file")
+    assert problems["corrections/caf\\udce9"].endswith("rename the file")
+
+
 def test_a_correction_queues_its_shoot_once_it_lies_still(desk: Desk) -> None:
     assert desk.settled().decisions["car"].stage == Stage.DONE
     desk.drop("car/01.png", disc(32, 48, centre=(16, 24), radius=9))

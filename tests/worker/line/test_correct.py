@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +250,24 @@ def test_a_corrections_folder_that_cannot_be_written_is_named_and_not_the_outbox
     in_the_way.unlink()
     bench.work()
     assert row_of(bench, "02").mask == "corrected"
+
+
+def test_a_mask_that_is_out_of_reach_for_a_moment_costs_no_other_frame(
+    bench: Bench, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    correct(bench, "02")
+    opened = Path.open
+
+    def stale(path: Path, *args: object, **named: object) -> object:
+        if path.parent.name == "masks" and path.name == "03.png":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return opened(path, *args, **named)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", stale)
+        bench.work()
+    assert row_of(bench, "02").mask == "network", "tried again later"
+    assert (done / "03.jpg").is_file()
+    bench.work()
+    assert row_of(bench, "02").mask == "corrected"
+    assert bench.manifest().status == "complete"
