@@ -1,4 +1,4 @@
-"""How many cores there are for us."""
+"""How many cores and how much memory there are for us."""
 
 from __future__ import annotations
 
@@ -16,18 +16,33 @@ def usable_cores(system: Path = Path("/")) -> int:
     return max(1, min(there or 1, _quota(system) or there or 1))
 
 
+def available_bytes(system: Path = Path("/")) -> int:
+    """Memory that is free or can be freed, or what container, pod or service manager lets this
+    process or a group around it have, where that is less. ``system`` as above."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, KeyError, ValueError):  # Linux alone has it
+        text = (system / "proc/meminfo").read_text()
+        lines = dict(line.split(":") for line in text.splitlines())
+        found.append(1024 * int(lines["MemAvailable"].removesuffix("kB")))
+    for group in _groups(system, "memory"):
+        for limit in ("memory.max", "memory.high", "memory.limit_in_bytes"):
+            with contextlib.suppress(OSError, ValueError):  # not of this version, or no limit
+                found.append(int((group / limit).read_text()))
+    return min(found)
+
+
 def _quota(system: Path) -> int | None:
     """Whole cores of the smallest quota; ``None`` where there is none."""
     quotas = [
         quota / period
-        for group in _groups(system)
+        for group in _groups(system, "cpu")
         for quota, period in [_limit(group)]
         if quota > 0 and period > 0
     ]
     return max(1, int(min(quotas))) if quotas else None
 
 
-def _groups(system: Path) -> Iterator[Path]:
+def _groups(system: Path, controller: str) -> Iterator[Path]:
     """The folders of this process's control group and of all around it, as far as they are seen."""
     root = system / "sys/fs/cgroup"
     try:
@@ -37,9 +52,9 @@ def _groups(system: Path) -> Iterator[Path]:
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        for top in [root / "cpu", root / controllers] if controllers else [root]:
+        for top in [root / controller, root / controllers] if controllers else [root]:
             group = top / path.lstrip("/")
             yield from (each for each in (group, *group.parents) if each.is_relative_to(top))
 

@@ -6,11 +6,8 @@ resumed run sees exactly what the uninterrupted one would have seen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from unet_core.augment import Augmentation
+from unet_core.cores import available_bytes
 from unet_core.data import DataError, Pair, Picture, read_pair
 
 KEPT_SHARE = 0.5
@@ -51,7 +49,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             crop=(height // 2, width // 2),
             long_side_px=augmentation.long_side_px // 2,
         )
-        self.keep_bytes = int(KEPT_SHARE * _available_bytes())
+        self.keep_bytes = int(KEPT_SHARE * available_bytes())
         self._kept: dict[Pair, tuple[Picture, Picture]] = {}
         self._kept_bytes = 0
 
@@ -114,15 +112,3 @@ def _one_thread(_: int) -> None:
     """A loader's worker takes one core: the network needs the others."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-
-
-def _available_bytes() -> int:
-    """Memory that is free or can be freed, or what the container may have where that is less."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    with suppress(OSError, KeyError, ValueError):  # Linux alone has it
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(1024 * int(lines["MemAvailable"].removesuffix("kB")))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2 and v1
-        with suppress(OSError, ValueError):  # not of this version, or "max": no limit
-            found.append(int(Path("/sys/fs/cgroup", limit).read_text()))
-    return min(found)

@@ -201,14 +201,20 @@ def read_settings(**overrides: Any) -> Settings:
     Raises :class:`SettingsError` that names each unknown or impossible setting.
     """
     _refuse_unknown_variables()
-    if os.environ.get(CONFIG) and not config_file().is_file():
-        raise SettingsError(f"{CONFIG} names {config_file()}, which is not there")
     try:
+        if os.environ.get(CONFIG) and not config_file().is_file():
+            raise SettingsError(f"{CONFIG} names {config_file()}, which is not there")
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(dict(row)) for row in error.errors())) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename} in {Path.cwd()} cannot be read ({error.strerror})",
+            cure="Give this user the right to, or go to another folder first: settings are looked "
+            "for in the working folder",
+        ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"{config_file()} or .env is not UTF-8 text ({error.reason})", cure="Save it as UTF-8"

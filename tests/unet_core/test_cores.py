@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unet_core.cores import usable_cores
+from unet_core.cores import available_bytes, usable_cores
 
 
 def test_usable_cores_follow_the_affinity_of_the_process() -> None:
@@ -66,3 +66,33 @@ def test_a_quota_never_gives_more_cores_than_there_are(tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/\n")
     assert usable_cores(tmp_path) == usable_cores(tmp_path / "nothing here")
+
+
+@pytest.mark.parametrize(
+    ("limits", "groups", "line"),
+    [
+        ({"memory.max": "max", "../memory.max": "2000"}, "system.slice/x", "0::/system.slice/x"),
+        ({"memory.max": "2000", "memory.high": "max"}, "x", "0::/x"),
+        ({"memory.max": "3000", "memory.high": "2000"}, "x", "0::/x"),
+        ({"memory.limit_in_bytes": "2000"}, "memory/docker/x", "5:memory:/docker/x"),
+        ({"memory.limit_in_bytes": "2000"}, "memory", "5:memory:/of-the-host"),
+    ],
+)
+def test_memory_is_what_the_group_or_one_around_it_may_have(
+    tmp_path: Path, limits: dict[str, str], groups: str, line: str
+) -> None:
+    group = tmp_path / "sys/fs/cgroup" / groups
+    group.mkdir(parents=True)
+    for name, limit in limits.items():
+        (group / name).write_text(f"{limit}\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(f"{line}\n")
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:  8000 kB\n")
+    assert available_bytes(tmp_path) == 2000
+    assert available_bytes(tmp_path / "nothing here") > 2000
+
+
+def test_memory_without_a_limit_is_what_is_available(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:  80 kB\n")
+    assert available_bytes(tmp_path) == 80 * 1024

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,22 @@ def test_a_config_file_that_is_not_there_is_refused_by_name(
 ) -> None:
     monkeypatch.setenv("CYCLORAMA_CONFIG", "gone.toml")
     with pytest.raises(SettingsError, match=r"CYCLORAMA_CONFIG names gone\.toml"):
+        read_settings()
+
+
+@pytest.mark.parametrize("file", [".env", "cyclorama.toml"])
+def test_a_folder_that_may_not_be_entered_is_said(
+    monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    there = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.name == file:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return there(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(SettingsError, match=rf"{re.escape(file)} in .* cannot be read \(Perm"):
         read_settings()
 
 

@@ -94,6 +94,12 @@ def rendered_booths(runs: Path, booths: int, width_px: int) -> list[Pair]:
 
 
 def labelled(shelf: Shelf, entries: list[Entry]) -> list[Pair]:
-    """Corrected frames as training knows them."""
-    folder = shelf.folder
-    return [Pair(folder / e.picture, folder / e.mask, e.car) for e in entries]
+    """Corrected frames as training knows them; those of which a file is gone are left out."""
+    pairs = []
+    for entry in entries:
+        pair = Pair(shelf.folder / entry.picture, shelf.folder / entry.mask, entry.car)
+        if pair.image.is_file() and pair.mask.is_file():
+            pairs.append(pair)
+        else:
+            log.warning("the correction %s is left out: it, or its picture, is gone", pair.mask)
+    return pairs

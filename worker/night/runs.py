@@ -65,6 +65,9 @@ def _spoilt(folder: Path, champion: Version, kept_out: Collection[str]) -> str:
         hashes.add(read_card(candidate).sha256)
     if champion.sha256 not in hashes:
         return "was begun from another champion"
+    files = (file for picture in plan.pictures for file in (picture.image, picture.mask))
+    if gone := next((file for file in files if not file.is_file()), None):
+        return f"learns from {gone}, which is gone,"
     real = [picture for picture in plan.pictures if not picture.rendered]
     if seen := sorted({picture.car for picture in real if picture.car in kept_out}):
         return f"learns from {seen[0]}, which is kept out by now,"

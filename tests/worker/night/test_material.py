@@ -144,3 +144,5 @@ def test_corrections_are_pairs_of_their_own_car_that_lie_on_the_shelf(settings: 
     assert [pair.car for pair in pairs] == ["blue0", "blue1", "blue2", "blue3"]
     assert all(pair.image.is_file() and pair.mask.is_file() for pair in pairs)
     assert not any(pair.rendered for pair in pairs)
+    pairs[1].mask.unlink()
+    assert labelled(shelf(settings), shelf(settings).entries()) == [pairs[0], *pairs[2:]]

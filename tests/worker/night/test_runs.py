@@ -19,13 +19,16 @@ CHAMPION = Version("first", Path("first"), "1")
 def begin(runs: Path, name: str, *, parent_sha256: str = "1") -> Path:
     """A run that learns from a blue and a red car and from a rendered one."""
     cars = {"blue": False, "red": False, "booth": True}
+    for car in cars:
+        (runs / car).parent.mkdir(exist_ok=True)
+        (runs / car).touch()
     plan = Plan(
         version=name,
         parent="first",
         parent_sha256=parent_sha256,
         corrections=["2"],
         pictures=[
-            Sibling(image=Path(car), mask=Path(car), car=car, rendered=rendered)
+            Sibling(image=runs / car, mask=runs / car, car=car, rendered=rendered)
             for car, rendered in cars.items()
         ],
         kept_out=[],
@@ -55,6 +58,16 @@ def test_one_that_learns_from_a_car_that_is_kept_out_by_now_is_cleared_away(
     assert unfinished(tmp_path, CHAMPION, {"red"}) is None
     assert not folder.exists()
     assert "night-1 learns from red, which is kept out by now, and is cleared away" in caplog.text
+
+
+def test_one_that_learns_from_a_picture_that_is_gone_is_cleared_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = begin(tmp_path, "night-1")
+    (tmp_path / "booth").unlink()
+    assert unfinished(tmp_path, CHAMPION, set()) is None
+    assert not folder.exists()
+    assert f"learns from {tmp_path / 'booth'}, which is gone, and is cleared away" in caplog.text
 
 
 def test_one_of_another_champion_or_without_a_plan_is_cleared_away(
