@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from unet_core.booth import Booth
+from unet_core.devices import choose_device
 from unet_core.images import encode_jpeg
 from unet_core.refine import refine
-from unet_core.segment import Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore
 from worker.finish.composite import compose
 from worker.finish.presets import load_preset

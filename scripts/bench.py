@@ -33,10 +33,11 @@ from rich.console import Console
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.cores import usable_cores
+from unet_core.devices import DeviceError, choose_device, inference_dtype
 from unet_core.images import ImageError, decode
 from unet_core.plots import PlotError
 from unet_core.refine import refine
-from unet_core.segment import DeviceError, Segmenter, choose_device, inference_dtype
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore
 from worker.errors import CycloramaError
 from worker.line.memory import keep_memory

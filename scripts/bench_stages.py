@@ -25,9 +25,10 @@ import torch
 from bench_line import BenchError
 from PIL import Image
 
+from unet_core.devices import Runtime, choose_device
 from unet_core.images import decode, encode_jpeg, encode_mask
 from unet_core.refine import refine
-from unet_core.segment import Runtime, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore
 from worker.booth.view import booth_view
 from worker.finish.composite import compose

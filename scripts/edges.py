@@ -26,10 +26,11 @@ from rich.table import Table
 from unet_core.booth import Booth
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, find_photos
+from unet_core.devices import DeviceError, choose_device
 from unet_core.evaluation import cut_out
 from unet_core.gallery import Gallery
 from unet_core.images import ImageError, decode
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import chosen_version
 
 console = Console(stderr=True)

@@ -25,6 +25,7 @@ from rich.table import Table
 
 from unet_core.checkpoint import Card, CheckpointError, read_card
 from unet_core.data import DataError, Pair, find_pairs
+from unet_core.devices import DeviceError, choose_device
 from unet_core.evaluation import (
     Score,
     best,
@@ -38,7 +39,7 @@ from unet_core.evaluation import (
 )
 from unet_core.evaluation_page import EvaluationPage
 from unet_core.metrics import total
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore, Version
 
 console = Console(stderr=True)

@@ -24,11 +24,12 @@ from rich.table import Column, Table
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Picture, find_photos
+from unet_core.devices import DeviceError, choose_device
 from unet_core.gallery import Gallery, on_grey, outlined
 from unet_core.images import ImageError, decode
 from unet_core.metrics import binary
 from unet_core.refine import refine
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import chosen_version
 from worker.outbox.quality import confidence, edge_certainty, flags, mask_area
 

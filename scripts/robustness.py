@@ -23,11 +23,12 @@ from rich.table import Table
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Pair, Picture, find_pairs, find_photos, read_pair
+from unet_core.devices import DeviceError, choose_device
 from unet_core.evaluation import cut_out
 from unet_core.gallery import Gallery, outlined
 from unet_core.images import ImageError, decode
 from unet_core.robustness import Result, Row, by_change, try_changes
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import chosen_version
 
 console = Console(stderr=True)

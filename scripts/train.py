@@ -30,6 +30,7 @@ from unet_core.audit import audit
 from unet_core.augment import Augmentation
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from unet_core.data import DataError, Pair, lot, split_by_car
+from unet_core.devices import DeviceError, choose_device, is_out_of_memory
 from unet_core.encoder import EncoderError
 from unet_core.evaluation import Score, measure, summary, thinned
 from unet_core.holdout import HOLDOUT_FILE, read_or_write_holdout, require_apart
@@ -37,7 +38,7 @@ from unet_core.model import UNet, UNetConfig
 from unet_core.plots import PlotError
 from unet_core.runlog import RunLog
 from unet_core.samples import Samples
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.training import (
     OUR_LONG_SIDE_PX,
     OUR_NETWORK,
@@ -194,6 +195,16 @@ def run(options: argparse.Namespace) -> int:
         trained, recipe_used = learn(network, split, options, log, device)
     except (DataError, TrainingError) as error:
         console.print(str(error), style="red", markup=False)
+        return 1
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        console.print(
+            f"{device} has too little memory ({str(error).splitlines()[0]}): free it and start "
+            "again, or take a smaller --batch or --crop and another --version",
+            style="red",
+            markup=False,
+        )
         return 1
     card = card.model_copy(update={"recipe": recipe_used})
     if split.holdout:

@@ -25,10 +25,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unet_core.checkpoint import Card, CheckpointError, save_checkpoint
 from unet_core.data import DataError, Pair, find_pairs, split_by_car
+from unet_core.devices import DeviceError, choose_device
 from unet_core.holdout import read_holdout
 from unet_core.model import UNet
 from unet_core.plots import Measured, PlotError, plot_curves, plot_examples, require_matplotlib
-from unet_core.segment import DeviceError, choose_device
 from unet_core.training import TrainingError
 from unet_core.tutorial import (
     BatchDone,

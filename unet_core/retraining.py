@@ -37,7 +37,8 @@ from unet_core.training import Progress, Recipe, TrainingError, start, step, tra
 PLAN, CANDIDATE = "plan.json", "candidate"
 MOST_STEPS, FEWEST_STEPS = 2000, 20
 TRIED_STEPS = 2
-"""Steps that are timed to tell how many fit into the night; the first pays for what is set up."""
+"""Steps that are timed, with what loads their pictures, to tell how many fit into the night; the
+first pays for what is set up."""
 CORRECTIONS_TO_REPLAY = 0.5
 """Pictures of corrections for one that is replayed: what the network knows of all other cars is
 kept by seeing them more often."""
@@ -151,11 +152,12 @@ def steps_in(seconds: float, parent: Version, plan: Plan, device: torch.device) 
     """How many steps of ``plan`` fit into ``seconds`` on this device, by trying a few."""
     network, card = load_checkpoint(parent.folder)
     state = start(network, plan.recipe(), parent.folder, device)  # no state lies in a checkpoint
-    took = 0.0
+    took, began = 0.0, time.perf_counter()
     for images, masks in _samples(plan, card).batches(plan.batch, 0, TRIED_STEPS):
-        began = time.perf_counter()
         step(state, images.to(device), masks.to(device), 0.0)
-        took = time.perf_counter() - began
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        took, began = time.perf_counter() - began, time.perf_counter()
     return max(FEWEST_STEPS, min(MOST_STEPS, int(seconds / max(took, 1e-3))))
 
 

@@ -6,9 +6,7 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,14 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
+from unet_core.devices import Runtime, inference_dtype
 from unet_core.fusion import fuse_activations, fuse_batch_norm
 from unet_core.model import UNet
 from unet_core.region import mask_by_region
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
-Runtime = Literal["torch", "openvino"]
-"""What runs the network."""
 Masks = Callable[[Picture], Picture]
 """(N, h, w, 3) uint8 sRGB → (N, h, w) uint8, 255 = subject; from several threads at once."""
 MOST_ENLARGED = 4.0
@@ -32,50 +29,6 @@ REGION_PX = 1000
 """Pictures of which the long side is shorter cost too little to look for their subject first."""
 LONG_PX = 500
 """A pixel more or less on such a side changes nothing that is seen."""
-
-
-class DeviceError(Exception):
-    """A device or runtime that was asked for is not there; the message says which and what to
-    do."""
-
-
-def choose_device(name: str = "auto", runtime: Runtime = "torch") -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU, and for OpenVINO the CPU at once; any
-    other name is taken as it is.
-
-    Raises :class:`DeviceError` when the named device cannot be used here, or not by ``runtime``.
-    """
-    if runtime == "openvino":
-        if name.partition(":")[0] not in ("auto", "cpu"):
-            raise DeviceError(
-                f"OpenVINO runs the network on the CPU, not on {name!r}; take the device cpu or "
-                "auto with it, or the runtime torch"
-            )
-        try:
-            importlib.import_module("openvino")
-        except ImportError as error:
-            raise DeviceError(
-                f"the runtime openvino cannot be used here ({error}); install the extra: "
-                'pip install "cyclorama[openvino]" (for an image: --build-arg EXTRAS=…,openvino), '
-                "or take the runtime torch"
-            ) from error
-        return torch.device("cpu")
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # some devices take a tensor and never give it back
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0]
-        if reason.startswith("Expected one of"):  # some twenty kinds
-            reason = "there is no such device"
-        raise DeviceError(
-            f"the device {name!r} cannot be used here ({reason}); "
-            "choose auto, cpu, cuda, cuda:N or mps"
-        ) from error
-    return device
 
 
 class Segmenter:
@@ -172,19 +125,3 @@ def _by_openvino(network: UNet) -> Masks:
     from unet_core.openvino_network import OpenVinoNetwork  # an extra, and slow to import
 
     return OpenVinoNetwork(network, inference_dtype(torch.device("cpu")))
-
-
-def inference_dtype(device: torch.device) -> torch.dtype:
-    """The fastest type that a device computes well in."""
-    if device.type == "cuda":
-        return torch.float16
-    if device.type == "cpu" and cpu_has_bfloat16():
-        return torch.bfloat16
-    return torch.float32
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX-512 BF16 or AMX)."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return capability.startswith("AVX512") and bool(probe and probe())

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unet_core.devices import is_out_of_memory, training_dtype
 from unet_core.losses import segmentation_loss
 from unet_core.model import UNet, UNetConfig
 from unet_core.samples import Samples
-from unet_core.segment import cpu_has_bfloat16
 
 OUR_NETWORK = UNetConfig(
     width=32, max_width=128, depth=5, norm="batch", fold=2, encoder="efficientnet-lite0"
@@ -131,6 +131,8 @@ class State:
             for name in ("step", "best", "best_figure", "looks_since_best", "history"):
                 setattr(self, name, saved[name])
         except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
+            if is_out_of_memory(error):
+                raise  # of the device, and the state is well
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise TrainingError(
                 f"{path} cannot be gone on from ({reason}): it is damaged or of another network; "
@@ -190,6 +192,7 @@ def train(
 def start(network: UNet, recipe: Recipe, folder: Path, device: torch.device) -> State:
     """A fresh state on the device, or the one saved in ``folder``."""
     torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.deterministic = True  # a run that is gone on with ends as if never killed
     network = network.to(device).to(memory_format=torch.channels_last).train()
     decay: list[Tensor] = []
     plain: list[Tensor] = []
@@ -212,8 +215,8 @@ def step(state: State, images: Tensor, masks: Tensor, rate: float) -> float:
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     images = images.contiguous(memory_format=torch.channels_last).float().div_(255)
-    half = images.device.type == "cuda" or (images.device.type == "cpu" and cpu_has_bfloat16())
-    with torch.autocast(images.device.type, torch.bfloat16, half):
+    dtype = training_dtype(images.device)
+    with torch.autocast(images.device.type, dtype, dtype != torch.float32):
         logits = state.network(images)
     loss = segmentation_loss(
         logits.float(),

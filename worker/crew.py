@@ -151,12 +151,16 @@ def environment(settings: Settings, broker_url: str) -> dict[str, str]:
     }
 
 
+def gpus(devices: Path = Path("/dev")) -> list[str]:
+    """NVIDIA's cards by number. PyTorch is not asked: it takes seconds."""
+    return [str(number) for number in range(len(list(devices.glob("nvidia[0-9]*"))))]
+
+
 def own_gpu(device: str, place: int, *, devices: Path = Path("/dev")) -> dict[str, str]:
     """The variable that gives the worker in a place (0, 1, …) a GPU of its own, in turns, where
-    there are several and the setting names none of them. PyTorch is not asked: it takes seconds."""
+    there are several and the setting names none of them."""
     if device not in ("auto", "cuda"):
         return {}
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = len(list(devices.glob("nvidia[0-9]*")))
-    gpus = [str(number) for number in range(count)] if chosen is None else chosen.split(",")
-    return {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if len(gpus) > 1 else {}
+    ours = gpus(devices) if chosen is None else chosen.split(",")
+    return {"CUDA_VISIBLE_DEVICES": ours[place % len(ours)]} if len(ours) > 1 else {}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.courier.word import buckets
-from worker.errors import BrokerError, CycloramaError
+from worker.crew import gpus
+from worker.errors import BrokerError, CycloramaError, ModelError
 from worker.finish.presets import load_preset
 from worker.outbox.places import Places
 from worker.queue.app import connect
@@ -51,6 +52,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(what, False, str(error))
         except ImportError as error:
             yield Finding(what, False, f"{error}; install the program again")
+        except RuntimeError as error:  # of a device
+            yield Finding(what, False, str(error).splitlines()[0])
 
 
 def _python(settings: Settings) -> str:
@@ -92,10 +95,17 @@ def _device(settings: Settings) -> str:
     import torch
 
     from unet_core.cores import usable_cores
-    from unet_core.segment import inference_dtype
+    from unet_core.devices import inference_dtype
     from worker.line.service import load_device
 
     device = load_device(settings)
+    if (device.type, settings.device, settings.runtime) == ("cpu", "auto", "torch") and gpus():
+        raise ModelError(
+            f"there is an NVIDIA GPU, and torch {torch.__version__} (CUDA "
+            f"{torch.version.cuda or 'none'}) cannot compute on it: the processor does",
+            cure="Update its driver or install a torch that fits it; or set CYCLORAMA_DEVICE=cpu "
+            "to do without",
+        )
     kind = str(inference_dtype(device)).removeprefix("torch.")
     name = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{usable_cores()} cores"

@@ -15,9 +15,10 @@ from tests.unet_core.test_segment import pictures, trained_looking
 from unet_core import openvino_network
 from unet_core.checkpoint import load_checkpoint
 from unet_core.data import read_pair
+from unet_core.devices import DeviceError, choose_device
 from unet_core.model import UNet
 from unet_core.openvino_network import OpenVinoNetwork
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore
 from worker.finish.golden import GOLDEN
 

@@ -15,13 +15,7 @@ from torch import nn
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from unet_core.data import read_pair
 from unet_core.model import UNet
-from unet_core.segment import (
-    REGION_PX,
-    DeviceError,
-    Segmenter,
-    choose_device,
-    inference_dtype,
-)
+from unet_core.segment import REGION_PX, Segmenter
 from unet_core.store import SHIPPED, ModelStore, Version
 from worker.finish.golden import GOLDEN
 
@@ -245,32 +239,3 @@ def test_a_checkpoint_that_does_not_fit_the_line_is_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match="v1: the line needs"):
         Segmenter.load(stored(tmp_path, **shape), CPU)
-
-
-@pytest.mark.parametrize("name", ["banana", "", "meta", "hpu", "cuda:99", "cpu:x"])
-def test_an_unknown_device_is_refused_by_name_in_one_line(name: str) -> None:
-    with pytest.raises(DeviceError, match=f"the device '{name}' cannot be used here") as caught:
-        choose_device(name)
-    assert "choose auto, cpu, cuda" in str(caught.value)
-    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
-
-
-def test_a_name_that_torch_does_not_know_is_refused_without_a_list_of_all() -> None:
-    with pytest.raises(
-        DeviceError, match=r"'gpu' cannot be used here \(there is no such device\);"
-    ):
-        choose_device("gpu")
-
-
-def test_auto_takes_a_device_that_computes() -> None:
-    device = choose_device()
-
-    assert choose_device(device.type).type == device.type
-    assert float(torch.ones(2, device=device).sum()) == 2
-    assert choose_device("cpu") == CPU
-
-
-def test_each_device_computes_in_a_type_of_its_own() -> None:
-    assert inference_dtype(torch.device("cuda")) == torch.float16
-    assert inference_dtype(torch.device("mps")) == torch.float32
-    assert inference_dtype(CPU) in (torch.float32, torch.bfloat16)

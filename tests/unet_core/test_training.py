@@ -215,6 +215,20 @@ def test_a_damaged_state_is_named(pairs: list[Pair], tmp_path: Path, content: by
         run(pairs, tmp_path)
 
 
+def test_a_device_without_memory_is_no_damage_to_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = start(UNet(width=2, depth=1), RECIPE, tmp_path, CPU)
+    state.save(tmp_path / "state.pt")
+
+    def full(weights: object) -> None:
+        raise torch.cuda.OutOfMemoryError("no 2 GiB are left")
+
+    monkeypatch.setattr(state.network, "load_state_dict", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        state.load(tmp_path / "state.pt")
+
+
 def test_a_state_of_another_network_is_named(pairs: list[Pair], tmp_path: Path) -> None:
     run(pairs, tmp_path, replace(RECIPE, steps=1))
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.carvana import write_cars
 from unet_core.data import find_pairs
-from unet_core.segment import Segmenter, choose_device
+from unet_core.devices import choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
 from unet_core.trial import times_as_long, try_both
 

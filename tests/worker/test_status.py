@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from redis import Redis
 from rich.console import Console
 
@@ -288,6 +289,19 @@ def test_a_person_sees_every_shoot_problem_and_worker(
     for words in ("[bold]car", "ready", "0/2", "empty: this folder holds no photo", "studio-7"):
         assert words in text.getvalue()
     assert "Redis: running" in text.getvalue()
+
+
+def test_the_doctor_finds_a_gpu_that_nobody_can_compute_on(
+    no_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def device(**given: str) -> Finding:
+        return next(f for f in examine(read_settings(**given)) if f.what == "device")
+
+    monkeypatch.setattr("worker.doctor.gpus", lambda: ["0"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not device().good
+    assert "Update its driver" in device().detail
+    assert device(device="cpu").good
 
 
 def test_the_doctor_tries_whether_buckets_can_be_read_and_written(

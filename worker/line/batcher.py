@@ -7,11 +7,12 @@ among its cores: there each frame goes through the network in the thread that it
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unet_core.devices import is_out_of_memory
 from worker.outbox.manifest import Batch
 
 log = logging.getLogger(__name__)
@@ -54,11 +56,17 @@ class _Waiting:
 class Batcher:
     """Threads that feed the device; :meth:`submit` may be called from any thread."""
 
-    def __init__(self, *, size: int, lanes: int = 1) -> None:
+    def __init__(
+        self, *, size: int, lanes: int = 1, is_lost: Callable[[], bool] = lambda: False
+    ) -> None:
         """At most ``size`` pictures in a batch, fewer once so many did not fit into the device's
         memory; ``lanes`` batches at once. Without lanes each picture goes through alone, in the
-        thread that brings it."""
+        thread that brings it. ``is_lost`` is asked after an error: whether the device computes
+        nothing any more."""
         self.size = size
+        self.device_lost = False
+        """Whether nothing that is submitted can be served any more."""
+        self._is_lost = is_lost
         self.sizes: Counter[int] = Counter()
         """How many batches of each size went through."""
         self.shared = 0
@@ -121,8 +129,11 @@ class Batcher:
             masks = batch[0].network.segment([waiting.picture for waiting in batch])
             served = list(zip(batch, masks, strict=True))
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].result.set_exception(error)
+            if not is_out_of_memory(error) and self._is_lost():
+                self.device_lost = True
+            if self.device_lost or len(batch) == 1:
+                for waiting in batch:
+                    waiting.result.set_exception(error)
                 return
             together = self._together_after(error, batch, number)
         else:
@@ -130,7 +141,8 @@ class Batcher:
                 waiting.result.set_result(Masked(mask, record))
             return
         # Only now: as long as the error was at hand, so was all that the batch had computed.
-        torch.cuda.empty_cache()
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
         while batch:
             part, batch = batch[:together], batch[together:]
             self._serve(part, number)
@@ -138,7 +150,7 @@ class Batcher:
 
     def _together_after(self, error: Exception, batch: list[_Waiting], number: int) -> int:
         """How many pictures of a batch that failed go together in the next try."""
-        if not isinstance(error, torch.cuda.OutOfMemoryError):
+        if not is_out_of_memory(error):
             log.warning("batch %d failed (%s); its pictures go one by one", number, error)
             return 1
         self.size = min(self.size, len(batch) // 2)

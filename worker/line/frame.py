@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
 from worker.line.dress import Files, Look, dress, judged, mask_file, with_correction
+from worker.line.parallel import Cores
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import TIMES, Trial
 from worker.line.vigil import Vigil
@@ -55,7 +56,7 @@ class Order:
     dresses: bool = True
     """Whether frames get their pictures at once, and not when all masks of the shoot are known."""
     vigil: Vigil = field(default_factory=Vigil)
-    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
+    cores: Cores = field(default_factory=lambda: Cores(1))
     """Held while a frame computes: where each core has a frame of its own, none loses its pictures
     from the core's caches, and another is at hand while one waits for the disk."""
     trial: Trial | None = None
@@ -174,7 +175,9 @@ def _mask(photo: Photo, order: Order) -> Masked:
     small = order.segmenter.prepare(photo.pixels)
     picture = dataclasses.replace(photo, pixels=small, alpha=None).srgb()
     try:
-        return order.batcher.submit(order.segmenter, picture, job=order.job).result()
+        waiting = order.batcher.submit(order.segmenter, picture, job=order.job)
+        with nullcontext() if waiting.done() else order.cores.lent():
+            return waiting.result()
     except Exception as error:
         raise ModelError(
             f"the network failed on {order.segmenter.place} ({error})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, get_args
 
@@ -100,7 +101,8 @@ class LineState(Collector):
         yield batches
         yield self._checkpoint()
         if self._slot.current.device.type == "cuda":
-            yield self._memory()
+            with contextlib.suppress(RuntimeError):  # the device is lost
+                yield self._memory()
 
     def _checkpoint(self) -> Metric:
         current = self._slot.current

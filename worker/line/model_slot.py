@@ -9,10 +9,11 @@ import torch
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import read_pair
+from unet_core.devices import Runtime, is_out_of_memory
 from unet_core.gate import Rules
 from unet_core.metrics import dice
 from unet_core.refine import refine
-from unet_core.segment import Runtime, Segmenter
+from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
 from worker.errors import ModelError
 from worker.finish.golden import GOLDEN
@@ -82,11 +83,11 @@ class ModelSlot:
             if not isinstance(error.__cause__, OSError):  # a disk may read it the next time
                 self._bad.add(champion.sha256)
             raise
-        except torch.cuda.OutOfMemoryError as error:  # others hold the memory: not for ever
-            raise CheckpointError(
-                f"{champion.folder} does not fit into the memory that {self._device} has now"
-            ) from error
         except RuntimeError as error:
+            if is_out_of_memory(error):  # others hold it: not for ever
+                raise CheckpointError(
+                    f"{champion.folder} does not fit into the memory that {self._device} has now"
+                ) from error
             self._bad.add(champion.sha256)
             raise CheckpointError(f"{champion.folder} does not run: {error}") from error
         return segmenter

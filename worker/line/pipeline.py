@@ -28,7 +28,7 @@ from worker.line.dress import Look, Wardrobe, dress_all, placements
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
 from worker.line.notes import Notes
-from worker.line.parallel import in_parallel
+from worker.line.parallel import Cores, in_parallel
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
 from worker.line.wanted import Wanted
@@ -98,7 +98,7 @@ class Line:
         """Frames finished since the start."""
         self.last_frame_at = 0.0
         self._notes = Notes(leases, options.worker)
-        self._cores = threading.BoundedSemaphore(options.at_work)
+        self._cores = Cores(options.at_work)
         self._alone = threading.Lock()
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
         self.shoots: set[str] = set()
@@ -150,6 +150,11 @@ class Line:
             self.shoots.discard(message.shoot)
             self._notes.release(lease)
 
+    @property
+    def device_lost(self) -> bool:
+        """Whether nothing can be computed any more in this process."""
+        return self._batcher.device_lost
+
     def hand_back(self) -> None:
         """From now on no frame is begun: frames in work are finished, and shoots given back."""
         self._ending.set()
@@ -163,7 +168,7 @@ class Line:
 
     def _check(self, lease: Lease) -> None:
         lease.check()
-        if self._ending.is_set():
+        if self._ending.is_set() or self.device_lost:
             raise HandedBack(f"{lease.shoot} is given back unfinished: this worker is to stop")
 
     def _work(self, message: JobMessage, lease: Lease) -> None:

@@ -73,7 +73,9 @@ class Pulse:
         self._still = 0.0 if moved or not in_work else self._still + seconds
         has_room = bool(waiting) and in_work < self._limits.jobs
         self._starved = 0.0 if moved or not has_room else self._starved + seconds
-        ending = self._ending = self._hang(seconds) or self._deafness() or self._fatness()
+        ending = self._ending = (
+            self._loss() or self._hang(seconds) or self._deafness() or self._fatness()
+        )
         trouble = ending.reason if ending else self._trouble(waiting)
         ready = waiting is not None
         self._file.write(Health(self._sign().name, ready, alive=ending is None, trouble=trouble))
@@ -93,6 +95,11 @@ class Pulse:
             return int(self._redis.llen(QUEUE))
         except RedisError:
             return None
+
+    def _loss(self) -> Ending | None:
+        if not self._line.device_lost:
+            return None
+        return Ending("its device computes nothing any more", at_once=True)
 
     def _hang(self, seconds: float) -> Ending | None:
         self._longest = longest = self._line.vigil.tick(seconds)

@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from unet_core.cores import usable_cores
-from unet_core.segment import DeviceError, choose_device
+from unet_core.devices import DeviceError, choose_device, is_lost
 from unet_core.store import ModelStore
 from worker.errors import ModelError, SettingsError
 from worker.finish.presets import load_preset
@@ -116,7 +116,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
     device = slot.current.device
     share_cores(device)
     shape = line_shape(settings, device, cores=usable_cores())
-    batcher = Batcher(size=shape.batch, lanes=shape.lanes)
+    batcher = Batcher(size=shape.batch, lanes=shape.lanes, is_lost=lambda: is_lost(device))
     line = Line(
         Places(settings.inbox, settings.outbox),
         Leases(redis, seconds=settings.lease_seconds),

@@ -21,8 +21,8 @@ class LineShape:
     in_flight: int
     """Frames in memory."""
     at_work: int
-    """Frames among them that may compute at once: the others wait for the disk, or for their
-    turn."""
+    """Frames among them that may compute at once: the others wait for the device, for the disk,
+    or for their turn."""
 
     def frames_per_job(self, jobs: int) -> int:
         """Frames of one shoot that may be under way: one shoot alone can keep all of it busy."""
@@ -36,8 +36,8 @@ def line_shape(settings: Settings, device: torch.device, *, cores: int) -> LineS
     lanes = cores if device.type == "cpu" else 1
     in_flight = settings.frames_in_flight or lanes + 2 * batch + min(4, cores)
     if device.type == "cpu" and batch == 1:
-        return LineShape(batch, 0, in_flight, at_work=min(cores, in_flight))
-    return LineShape(batch, lanes, in_flight, at_work=in_flight)
+        lanes = 0
+    return LineShape(batch, lanes, in_flight, at_work=min(cores, in_flight))
 
 
 def share_cores(device: torch.device) -> None:

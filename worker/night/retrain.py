@@ -24,6 +24,7 @@ import torch
 
 from unet_core.checkpoint import CheckpointError, read_card
 from unet_core.data import DataError, Pair
+from unet_core.devices import DeviceError, choose_device, is_out_of_memory
 from unet_core.differences import compare_on, section
 from unet_core.gate import Compared, Verdict, judge
 from unet_core.gate_page import for_programs, write_page, write_pictures, write_report
@@ -38,7 +39,7 @@ from unet_core.retraining import (
     read_plan,
     steps_in,
 )
-from unet_core.segment import DeviceError, Segmenter, choose_device
+from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from unet_core.training import TrainingError
 from unet_core.trial import times_as_long, try_both
@@ -104,13 +105,27 @@ def retrain(
     with _alone(settings.model_store) as alone:
         if not alone:
             return Night("busy", "another retraining is at work on this model store")
+        device = _device(settings)
         for finding in _booth(settings).findings:  # also in a night that has nothing to learn
             log.warning("booth: %s", finding.sentence)
         try:
-            device = choose_device(settings.device)
             return _night(settings, options, store, device, pause, now)
-        except (CheckpointError, DataError, DeviceError) as error:
+        except (CheckpointError, DataError) as error:
             raise ModelError(str(error)) from error
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"{device} has too little memory for training now ({str(error).splitlines()[0]})",
+                cure="See what else uses it; the next start goes on where this one was",
+            ) from error
+
+
+def _device(settings: Settings) -> torch.device:
+    try:
+        return choose_device(settings.device)
+    except DeviceError as error:
+        raise ModelError(str(error)) from error
 
 
 def _night(

@@ -140,6 +140,28 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_that_is_remembered(
     batcher.close()
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_on_a_device_that_is_lost_every_picture_fails_at_once_and_nobody_waits(size: int) -> None:
+    lost = threading.Event()
+
+    class Broken(GatedNetwork):
+        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+            super().segment(pictures)
+            lost.set()
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    batcher, network = Batcher(size=size, is_lost=lost.is_set), Broken()
+    network.gate.clear()
+    futures = [batcher.submit(network, picture(value), job="car") for value in range(6)]
+    assert not batcher.device_lost
+    network.gate.set()
+    for future in futures:
+        assert isinstance(future.exception(10), RuntimeError)
+    assert batcher.device_lost
+    assert sum(len(batch) for batch in network.batches) == 6, "none is tried twice"
+    batcher.close()
+
+
 def test_what_a_batch_that_did_not_fit_had_computed_is_let_go_before_the_next_try() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from tests.parts import drop_photos, photo_bytes, row_of, shoot_in
@@ -18,6 +21,7 @@ from worker.line import frame as frame_module
 from worker.line.batcher import Batcher
 from worker.line.dress import Look, judged
 from worker.line.frame import Order, make_frame
+from worker.line.parallel import Cores
 from worker.line.stopwatch import Stopwatch
 from worker.outbox.manifest import FrameRow
 from worker.outbox.publish import Staging
@@ -68,23 +72,33 @@ def test_a_row_tells_all_about_its_frame_and_lies_in_staging(order: Order) -> No
     assert Staging(order.staging._places, "car").rows() == {row.source.source(): row}
 
 
-class Cores:
-    """Notes what goes on while it is held."""
+class Watched(Cores):
+    """Notes whether it is held."""
 
     def __init__(self) -> None:
+        super().__init__(1)
         self.held, self.entered = False, 0
 
     def __enter__(self) -> None:
+        super().__enter__()
         self.held, self.entered = True, self.entered + 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.held = False
+        super().__exit__(*error)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        self.held = False
+        with super().lent():
+            yield
+        self.held = True
 
 
 def test_a_frame_computes_with_a_core_held_and_gives_it_back_before_it_writes(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cores, held = Cores(), []
+    cores, held = Watched(), list[bool]()
     decode, write = frame_module.decode, order.staging.write
     monkeypatch.setattr(
         frame_module, "decode", lambda *a, **k: held.append(cores.held) or decode(*a, **k)
@@ -93,6 +107,22 @@ def test_a_frame_computes_with_a_core_held_and_gives_it_back_before_it_writes(
     row = made(order, photo_bytes(1), cores=cores)
     assert (row.error, cores.entered) == (None, 1)
     assert held == [True, False, False]  # the photo is read; mask and picture are written
+
+
+def test_a_frame_lends_its_core_while_the_device_has_its_picture(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores, held = Watched(), list[bool]()
+    segment = order.segmenter.segment
+
+    def slow(pictures: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        with cores:  # another frame computes meanwhile
+            held.append(cores.held)
+        return segment(pictures)
+
+    monkeypatch.setattr(order.segmenter, "segment", slow)
+    row = made(order, photo_bytes(1), cores=cores)
+    assert (row.error, held) == (None, [True])
 
 
 def test_all_outputs_have_the_photos_full_size(order: Order) -> None:

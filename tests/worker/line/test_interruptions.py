@@ -18,6 +18,7 @@ from tests.worker.line.bench import Bench, Crash, assert_clean
 from unet_core.segment import Picture, Segmenter
 from worker.errors import LeaseLost
 from worker.line import frame as frame_module
+from worker.line.batcher import Batcher
 from worker.line.pipeline import kept
 from worker.outbox.publish import Staging
 from worker.queue.leases import Leases, queued
@@ -38,6 +39,27 @@ def test_a_frame_that_ended_the_worker_twice_is_set_aside_and_the_rest_is_delive
     assert rows["02"].error.code == "crashed"
     assert decoded == ["01.jpg", "03.jpg"], "after a crash frames go one by one"
     assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_worker_whose_device_is_lost_fails_what_it_has_in_work_and_begins_nothing(
+    bench: Bench, batcher: Batcher, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
+    def broken(pictures: Sequence[Picture]) -> list[Picture]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(batcher, "_is_lost", lambda: True)
+    monkeypatch.setattr(bench.segmenters["first"], "segment", broken)
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, bench.line.device_lost) == ("failed", True)
+    assert "illegal memory access" in note.error
+    decoded.clear()
+    bench.work(attempt=2)
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, note.attempt, decoded) == ("returned", 2, [])
 
 
 @pytest.mark.usefixtures("car")

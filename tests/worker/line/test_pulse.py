@@ -26,6 +26,7 @@ class IdleLine:
 
     def __init__(self) -> None:
         self.vigil, self.shoots, self.steps = Vigil(), set[str](), 0
+        self.device_lost = False
 
 
 class Bedside:
@@ -55,6 +56,15 @@ def test_an_idle_worker_is_ready_and_alive_for_as_long_as_one_likes(bedside: Bed
     assert [bedside.pulse.tick(1000) for _ in range(3)] == [None] * 3
     (health,) = healths(bedside.state)
     assert (health.ready, health.alive, health.trouble) == (True, True, "")
+
+
+def test_a_worker_whose_device_is_lost_ends_on_the_spot(bedside: Bedside) -> None:
+    bedside.line.device_lost = True
+    ending = bedside.pulse.tick(1)
+    assert ending
+    assert ending.at_once
+    assert bedside.trouble() == "its device computes nothing any more"
+    assert not healths(bedside.state)[0].alive
 
 
 def test_a_frame_that_takes_long_is_told_and_one_that_hangs_is_blamed(bedside: Bedside) -> None:

@@ -14,8 +14,8 @@ from worker.settings import Settings
     [
         ("cpu", 2, (1, 0, 6, 2)),
         ("cpu", 32, (1, 0, 38, 32)),
-        ("cuda", 16, (16, 1, 37, 37)),
-        ("mps", 8, (4, 1, 13, 13)),
+        ("cuda", 16, (16, 1, 37, 16)),
+        ("mps", 8, (4, 1, 13, 8)),
     ],
 )
 def test_a_processor_works_on_a_picture_a_core_and_a_gpu_on_one_large_batch(

@@ -310,6 +310,23 @@ def test_weights_that_cannot_be_read_once_cost_one_night_and_no_correction(
     assert retrain(settings, QUICK).outcome in ("promoted", "refused")
 
 
+def test_a_device_that_is_full_costs_a_night_and_nothing_that_was_trained(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelve(settings, range(8))
+    folder = cut_off(settings, 2)
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("no 2 GiB are left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unet_core.retraining.start", full)
+        with pytest.raises(ModelError, match=r"too little memory .*no 2 GiB are left"):
+            retrain(settings, QUICK)
+    assert (folder / "state.pt").exists()
+    assert retrain(settings, QUICK).folder == folder
+
+
 def damage(state: Path) -> None:
     state.write_bytes(state.read_bytes()[:100])
 
