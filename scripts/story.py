@@ -40,8 +40,9 @@ from unet_core.store import ModelStore, Version
 from unet_core.training import OUR_LONG_SIDE_PX, OUR_NETWORK, Recipe, TrainingError
 from worker.errors import CycloramaError
 from worker.night.cli import shoots_wait
+from worker.night.courtesy import Courtesy
 from worker.night.material import NightOptions
-from worker.night.retrain import Courtesy, Night, retrain
+from worker.night.retrain import Night, retrain
 from worker.settings import Settings, read_settings
 
 err = Console(stderr=True)

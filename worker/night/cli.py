@@ -37,8 +37,9 @@ def main(given: Sequence[str] | None = None) -> int:
             device=options.device,
         )
         configure_logging(form=settings.log, level=logging.INFO)
+        from worker.night.courtesy import Courtesy, lowest_priority
         from worker.night.material import NightOptions
-        from worker.night.retrain import Courtesy, lowest_priority, retrain
+        from worker.night.retrain import retrain
 
         lowest_priority()
         chosen = NightOptions(

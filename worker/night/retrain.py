@@ -8,13 +8,10 @@ Workers notice nothing but the new champion.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +45,7 @@ from worker.booth.section import booth_section
 from worker.corrections.shelf import FOLDER, Shelf
 from worker.errors import FolderError, ModelError
 from worker.finish.golden import GOLDEN
+from worker.night.courtesy import alone_on
 from worker.night.last_week import sampled_photos
 from worker.night.material import (
     NightOptions,
@@ -102,7 +100,7 @@ def retrain(
     the gate.
     """
     store = ModelStore(settings.model_store)
-    with _alone(settings.model_store) as alone:
+    with alone_on(settings.model_store) as alone:
         if not alone:
             return Night("busy", "another retraining is at work on this model store")
         device = _device(settings)
@@ -311,48 +309,3 @@ def _plan(
         rendered_share=0.15 if any(p.rendered for p in pictures) else 0.0,
         seed=25,
     )
-
-
-@contextmanager
-def _alone(store: Path) -> Iterator[bool]:
-    """Whether nobody else retrains on this store; holds it until the block ends.
-
-    Raises :class:`FolderError` where the store's file system has no locks.
-    """
-    store.mkdir(parents=True, exist_ok=True)
-    with (store / ".retraining.lock").open("ab") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            raise FolderError(
-                f"the file system of {store} has no locks ({error.strerror})",
-                cure="Set CYCLORAMA_MODELS to a folder on another one, such as NFS 4",
-            ) from error
-        yield True
-
-
-class Courtesy:
-    """Waits while shoots are queued or in work, so that the device is theirs."""
-
-    def __init__(self, busy: Callable[[], bool], *, every_seconds: float = 1.0) -> None:
-        self._busy, self._every = busy, every_seconds
-        self._asked = -float("inf")
-        self.waited_seconds = 0.0
-
-    def __call__(self) -> None:
-        """Returns when the device is free; asks at most every ``every_seconds``."""
-        if time.monotonic() - self._asked < self._every:
-            return
-        began = time.monotonic()
-        while self._busy():
-            time.sleep(self._every)
-        self._asked = time.monotonic()
-        self.waited_seconds += self._asked - began
-
-
-def lowest_priority() -> None:
-    """Gives way to every other process of the machine."""
-    os.nice(19 - os.nice(0))

@@ -3,6 +3,7 @@ corrected frames of a kind of car that it has never seen."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from unet_core.samples import Samples
 from unet_core.store import ModelStore
 from unet_core.training import Recipe, start, train
 from worker.corrections.shelf import FOLDER, Entry, Shelf
+from worker.night.material import NightOptions
 from worker.outbox.files import sha256
 from worker.outbox.manifest import SourceRecord
 from worker.settings import Settings
 
 SIZE = (64, 96)
 KEPT_OUT = ["car0", "car1", "car2"]
+TINY = NightOptions(replay=10, booths=0, steps=60, batch=4, crop=(64, 96), learning_rate=5e-3)
+QUICK = NightOptions(replay=2, booths=0, steps=4, batch=2, crop=(64, 96))
 
 
 def write_base(root: Path) -> Path:
@@ -82,3 +86,13 @@ def shelve(settings: Settings, numbers: range, *, wrong: bool = False, first: in
             date="2026-11-25T12:00:00+00:00",
         )
         shelf.put(entry, photo, data, angle=1)
+
+
+def store(settings: Settings) -> ModelStore:
+    return ModelStore(settings.model_store)
+
+
+def report(folder: Path | None) -> dict[str, object]:
+    assert folder
+    found: dict[str, object] = json.loads((folder / "report.json").read_text())
+    return found

@@ -25,7 +25,7 @@ from worker.settings import Settings
 @pytest.fixture
 def studio(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A studio without a single correction; the night's process keeps its priority."""
-    monkeypatch.setattr("worker.night.retrain.lowest_priority", lambda: None)
+    monkeypatch.setattr("worker.night.courtesy.lowest_priority", lambda: None)
     tiny_models(no_settings / ".cyclorama" / "models")
     write_cars(no_settings / "base", ["a", "b"], size=(32, 48))
     shelf = no_settings / "corrections" / ".training"
