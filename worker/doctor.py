@@ -122,9 +122,10 @@ def _device(settings: Settings) -> str:
 def _checkpoint(settings: Settings) -> str:
     from worker.line.service import load_slot
 
-    card = load_slot(settings).current.card
-    dice = card.metrics.get("dice_mean")
-    return f"{card.version}" + (f", Dice {dice:.4f} ({card.measured_on})" if dice else "")
+    slot = load_slot(settings)
+    card, dice = slot.current.card, slot.current.card.metrics.get("dice_mean")
+    measured = "" if dice is None else f", Dice {dice:.4f} ({card.measured_on})"
+    return f"{card.version}{measured}, {slot.skill:.4f} on the golden picture"
 
 
 def _nights(settings: Settings) -> str:

@@ -10,15 +10,12 @@ from typing import Any
 import torch
 
 from unet_core.checkpoint import CheckpointError, read_card
-from unet_core.data import read_pair
-from unet_core.evaluation import cut_out
 from unet_core.gate_page import PAGE, REPORT
-from unet_core.metrics import dice
 from unet_core.promotions import Promotion
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore, Version
 from worker.errors import ModelError
-from worker.finish.golden import GOLDEN
+from worker.line.model_slot import golden_dice
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 from worker.settings import Settings
 from worker.shoots import counted
@@ -132,8 +129,7 @@ def _manifests(outbox: Path) -> Iterator[Manifest]:
 def _golden(version: Version) -> dict[str, Any]:
     """The Dice of the golden image, as the gate of a night measures it, or why there is none."""
     try:
-        pixels, truth = read_pair(GOLDEN)
         network = Segmenter.load(version, torch.device("cpu"))
-        return {"dice": round(dice(cut_out(network, pixels), truth), 5), "error": None}
+        return {"dice": round(golden_dice(network), 5), "error": None}
     except (CheckpointError, RuntimeError) as error:
         return {"dice": None, "error": str(error)}

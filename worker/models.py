@@ -16,11 +16,14 @@ import torch
 
 from unet_core.checkpoint import Card, CheckpointError, file_sha256, load_checkpoint, read_card
 from unet_core.export import ExportError, export_onnx
+from unet_core.gate import Rules
 from unet_core.pth import load_pth
 from unet_core.segment import Segmenter
 from unet_core.store import ModelStore
 from worker.errors import ModelError
+from worker.line.model_slot import LOST, golden_dice
 
+CPU = torch.device("cpu")
 TUTORIALS_SIZE = "512x512"
 
 
@@ -98,13 +101,32 @@ def export_model(folder: Path, name: str, target: Path) -> dict[str, Any]:
     return {"version": version.name, "sha256": version.sha256, "file": str(target)}
 
 
-def promote_model(folder: Path, name: str, *, reason: str = "") -> dict[str, Any]:
-    """Makes a checkpoint the champion, if the line can use it."""
+def promote_model(
+    folder: Path, name: str, *, reason: str = "", force: bool = False
+) -> dict[str, Any]:
+    """Makes a checkpoint the champion, if the line can use it, and unless it has lost the golden
+    picture that the champion knows; with ``force`` even then."""
     store = ModelStore(folder)
     with _told(folder):
-        Segmenter.load(store.find(name), torch.device("cpu"))
+        found = store.find(name)
+        skill = golden_dice(Segmenter.load(found, CPU))
+        before = 0.0 if force else _champions_skill(store)
+        if before >= Rules.known and skill < before - LOST:
+            raise ModelError(
+                f"{name} cuts out the golden picture with Dice {skill:.3f}, where the champion "
+                f"reaches {before:.3f}",
+                cure="If that is meant, because your subjects are no cars: --force, and start the "
+                "workers again",
+            )
         version = store.promote(name, reason=reason, by=_person())
     return {"version": version.name, "sha256": version.sha256}
+
+
+def _champions_skill(store: ModelStore) -> float:
+    try:
+        return golden_dice(Segmenter.load(store.champion(), CPU))
+    except CheckpointError:
+        return 0.0  # a damaged one may be replaced by whatever works
 
 
 def roll_back(folder: Path, *, reason: str = "") -> dict[str, Any]:

@@ -32,7 +32,8 @@ def list_(as_json: Json = False) -> None:
 
     rows = list_models(_store())
     lines = (
-        f"{'*' if row['champion'] else ' '} {row['version']}  Dice {row['dice_mean'] or '–'}"
+        f"{'*' if row['champion'] else ' '} {row['version']}  "
+        f"Dice {'–' if row['dice_mean'] is None else row['dice_mean']}"
         for row in rows
     )
     _show(rows, "\n".join(lines), as_json=as_json)
@@ -95,11 +96,18 @@ def export(
 
 
 @models_app.command()
-def promote(name: Name, reason: Reason = "", as_json: Json = False) -> None:
+def promote(
+    name: Name,
+    reason: Reason = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it has lost the golden picture.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Make a checkpoint the champion, once all of it was checked; workers take it up."""
     from worker.models import promote_model
 
-    row = promote_model(_store(), name, reason=reason)
+    row = promote_model(_store(), name, reason=reason, force=force)
     _show(row, f"{row['version']} is the champion", as_json=as_json)
 
 

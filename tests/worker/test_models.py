@@ -48,7 +48,9 @@ def test_a_plain_file_is_taken_in_put_to_use_and_taken_back() -> None:
     assert "cyclorama models promote mine" in said
     assert read()[0]["version"] == "mine" and not read()[0]["champion"]
 
-    assert "mine is the champion" in run("promote", "mine", "--reason", "a try")
+    with pytest.raises(ModelError, match=r"golden picture with Dice 0\.\d+.*--force"):
+        run("promote", "mine")
+    assert "mine is the champion" in run("promote", "mine", "--reason", "a try", "--force")
     assert [row["version"] for row in read("list") if row["champion"]] == ["mine"]
     assert "* mine" in run()
     assert f"{OURS} is the champion again" in run("rollback")

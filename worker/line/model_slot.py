@@ -20,6 +20,7 @@ from worker.finish.golden import GOLDEN
 
 log = logging.getLogger(__name__)
 
+UNLIKELY = 0.5
 LOST = 0.1
 """Where the champion before knew the golden picture, a new one with so much less Dice on it is
 refused, whoever named it."""
@@ -33,11 +34,21 @@ class ModelSlot:
         self._store, self._device, self._runtime = store, device, runtime
         self._bad: set[str] = set()
         self._skill = 0.0
-        """Dice of the golden picture by the checkpoint in use."""
         try:
             self._current = self._load_champion()
         except CheckpointError as error:
             raise ModelError(str(error)) from error
+        if self._skill < UNLIKELY:
+            log.warning(
+                "%s cuts out the golden picture with Dice %.3f: is it the right checkpoint?",
+                self._current.card.version,
+                self._skill,
+            )
+
+    @property
+    def skill(self) -> float:
+        """Dice of the golden picture by the checkpoint in use."""
+        return self._skill
 
     @property
     def current(self) -> Segmenter:
@@ -72,7 +83,7 @@ class ModelSlot:
         champion = self._store.champion()
         try:
             segmenter = Segmenter.load(champion, self._device, self._runtime)
-            skill = _skill(segmenter)  # which warms it up, too
+            skill = golden_dice(segmenter)  # which warms it up, too
             if self._skill >= Rules.known and skill < self._skill - LOST:
                 raise CheckpointError(
                     f"{champion.folder} cuts out the golden picture with Dice {skill:.3f}, "
@@ -93,8 +104,8 @@ class ModelSlot:
         return segmenter
 
 
-def _skill(segmenter: Segmenter) -> float:
-    """Dice of the golden picture."""
+def golden_dice(segmenter: Segmenter) -> float:
+    """Dice of the golden picture, in [0, 1]."""
     pixels, truth = read_pair(GOLDEN)
     (mask,) = segmenter.segment([segmenter.prepare(pixels)])
     return dice(refine(mask, pixels), truth)

@@ -155,7 +155,7 @@ def test_a_champion_that_has_lost_the_golden_picture_is_refused(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     skills = {"first": 0.97, "second": 0.86}
-    monkeypatch.setattr(model_slot, "_skill", lambda network: skills[network.card.version])
+    monkeypatch.setattr(model_slot, "golden_dice", lambda network: skills[network.card.version])
     slot = ModelSlot(store, CPU)
     store.promote("second")
     assert not slot.refresh()
@@ -165,8 +165,12 @@ def test_a_champion_that_has_lost_the_golden_picture_is_refused(
     assert ModelSlot(store, CPU).current.card.version == "second", (
         "a first one has no other beside it"
     )
+    assert "is it the right checkpoint" not in caplog.text
+    skills["second"] = 0.2
+    assert ModelSlot(store, CPU).skill == 0.2
+    assert "second cuts out the golden picture with Dice 0.200: is it the right" in caplog.text
 
 
 def test_the_checkpoint_that_comes_along_knows_the_golden_picture() -> None:
     shipped = Segmenter.load(ModelStore(SHIPPED).champion(), CPU)
-    assert model_slot._skill(shipped) > 0.95
+    assert model_slot.golden_dice(shipped) > 0.95
