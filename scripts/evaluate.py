@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from option_types import whole
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -116,24 +117,17 @@ def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, action="append", metavar="FOLDER", help=again)
     parser.add_argument("--all", action="store_true", help="every car, seen in training or not")
     parser.add_argument("--cars", metavar="A,B", help="only these cars")
-    parser.add_argument("--frames", type=at_least_1, metavar="N", help="at most N frames a car")
+    parser.add_argument("--frames", type=whole(1), metavar="N", help="at most N frames a car")
     parser.add_argument("--by", choices=GROUPINGS, action="append", default=[], help="more tables")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="writes a row a frame")
     parser.add_argument("--page", type=Path, metavar="FOLDER", help="writes a page to look at")
-    parser.add_argument("--worst", type=at_least_1, default=8, metavar="N", help="frames on it")
+    parser.add_argument("--worst", type=whole(1), default=8, metavar="N", help="frames on it")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--whole", action="store_true", help="look at whole photos on a processor, too"
     )
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     return parser.parse_args()
-
-
-def at_least_1(text: str) -> int:
-    """A count from the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
-    return int(text)
 
 
 def measured(options: argparse.Namespace, unreadable: dict[Path, str]) -> list[Measured]:

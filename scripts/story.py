@@ -27,7 +27,7 @@ from rich.table import Table
 from story_cars import Cast, cast
 from story_champion import FIRST, first_champion
 from story_studio import RunningStudio
-from train import network_of
+from train_options import network_of
 
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Pair

@@ -12,6 +12,7 @@ OUT/NAME. ``--recipe tutorial`` trains the well-known tutorial's network instead
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import shlex
 import sys
@@ -19,15 +20,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import track
+from train_options import arguments
 
 from unet_core.audit import audit
-from unet_core.augment import Augmentation
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from unet_core.data import DataError, Pair, lot, split_by_car
 from unet_core.devices import DeviceError, choose_device, is_out_of_memory
@@ -39,9 +39,9 @@ from unet_core.plots import PlotError
 from unet_core.runlog import RunLog
 from unet_core.samples import Samples
 from unet_core.segment import Segmenter
+from unet_core.store import require_name
 from unet_core.training import (
     OUR_LONG_SIDE_PX,
-    OUR_NETWORK,
     Progress,
     Recipe,
     TrainingError,
@@ -50,6 +50,8 @@ from unet_core.training import (
 )
 
 console = Console(stderr=True)
+TRAINED_ON = "trained_on"
+"""Of a card's recipe: the cars that it and those that it comes from have seen."""
 VALIDATION_SHARE, VALIDATION_FRAMES = 0.06, 16
 
 
@@ -62,91 +64,8 @@ class Split:
     holdout: list[Pair]
 
 
-def arguments(recipe: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command line of our recipe."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], parents=[recipe])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--version", required=True, help="name of the new checkpoint")
-    parser.add_argument("--rendered", type=Path, help="rendered shoots in the same layout")
-    parser.add_argument("--out", type=Path, default=Path("runs/checkpoints"))
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument(
-        "--holdout", type=Path, help="list of cars never trained on; default: RUNS/holdout.txt"
-    )
-    parser.add_argument("--init", type=Path, help="checkpoint folder to start from")
-    parser.add_argument(
-        "--network",
-        type=network_of,
-        default=OUR_NETWORK,
-        metavar="FIELD=VALUE,…",
-        help="another shape than ours, to compare: width=32,depth=4,fold=4",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="end at any unusable picture instead of skipping it"
-    )
-    for name in ("steps", "batch", "measure_every", "workers", "seed"):
-        _add(parser, name, int)
-    for name in (
-        "learning_rate",
-        "rendered_share",
-        "half_size_share",
-        "edge_weight",
-        "dice_weight",
-    ):
-        _add(parser, name, float)
-    parser.add_argument("--crop", type=int, nargs=2, default=Augmentation.crop, metavar=("H", "W"))
-    parser.add_argument(
-        "--augment",
-        type=augmentation_of,
-        default=Augmentation(long_side_px=OUR_LONG_SIDE_PX),
-        metavar="FIELD=VALUE,…",
-        help="a wilder or calmer booth than ours: light=0.5,scales=0.9:1.1,blur=0",
-    )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--data-note", default="", help="what the data is, and on which terms")
-    return parser.parse_args()
-
-
-def network_of(text: str) -> UNetConfig:
-    """Our network with the fields that ``text`` names changed: ``width=32,fold=2``."""
-    try:
-        given = dict(field.split("=", 1) for field in text.split(","))
-        values: dict[str, Any] = {n: int(v) if v.isdecimal() else v for n, v in given.items()}
-        return replace(OUR_NETWORK, **values)
-    except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no network: {error}") from error
-
-
-def augmentation_of(text: str) -> Augmentation:
-    """Our augmentation with the fields that ``text`` names changed: ``scales=0.9:1.1,blur=0``."""
-    ours = Augmentation(long_side_px=OUR_LONG_SIDE_PX)
-    open_fields = {n: v for n, v in asdict(ours).items() if n not in ("crop", "long_side_px")}
-    changed: dict[str, Any] = {}
-    for field in text.split(","):
-        name, _, value = field.partition("=")
-        if name not in open_fields:
-            fields = ", ".join(open_fields)
-            raise argparse.ArgumentTypeError(f"{name!r} cannot be set; choose among {fields}")
-        count = 2 if isinstance(open_fields[name], tuple) else 1
-        try:
-            numbers = tuple(float(part) for part in value.split(":"))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != count:
-            form = "two numbers, LOW:HIGH" if count == 2 else "one number"
-            raise argparse.ArgumentTypeError(f"{name} takes {form}, not {value!r}")
-        changed[name] = numbers if count == 2 else numbers[0]
-    return replace(ours, **changed)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
-    default = getattr(Recipe, name)
-    option = f"--{name.replace('_', '-')}"
-    parser.add_argument(option, type=kind, default=default, help=f"default: {default}")
-
-
 def main() -> int:
-    """Exit code 0: trained and measured; 1: training failed; 2: wrong usage."""
+    """Exit code 0: trained and measured; 1: training failed; 2: wrong usage; 130: stopped."""
     recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     recipe.add_argument("--recipe", choices=("ours", "tutorial"), default="ours")
     chosen, rest = recipe.parse_known_args()
@@ -156,25 +75,29 @@ def main() -> int:
         parser = argparse.ArgumentParser(prog="train.py --recipe tutorial")
         train_tutorial.add_arguments(parser)
         return train_tutorial.run(parser.parse_args(rest), console)
-    return run(arguments(recipe))
+    return run(arguments(__doc__.splitlines()[0], recipe))
 
 
 def run(options: argparse.Namespace) -> int:
     """Our recipe: exit codes as in :func:`main`."""
     target = options.out / options.version
     try:
+        require_name(options.version)
         if target.exists():
             raise CheckpointError(f"{target} is there already; choose another --version")
         device = choose_device(options.device)
         split = read_data(options)
         torch.manual_seed(options.seed)  # the fresh weights are part of what a seed repeats
-        network, parent = UNet.from_config(options.network), None
+        network, parent, seen = UNet.from_config(options.network), None, set[str]()
         if options.init is None and options.network.encoder != "plain":
             network.encoder.load_imagenet()
         elif options.init:
             network, parent_card = load_checkpoint(options.init)
             parent = parent_card.version
             require_apart(split.training, parent_card.holdout)
+            seen |= {*parent_card.recipe.get(TRAINED_ON, [])}
+            require_unseen(split.holdout, seen, options.init)
+        require_enough(network.config, options)
         log = RunLog(options.runs / options.version)
     except (DataError, DeviceError, EncoderError, CheckpointError, PlotError) as error:
         console.print(str(error), style="red", markup=False)
@@ -184,6 +107,10 @@ def run(options: argparse.Namespace) -> int:
         f"stop, {len(split.holdout)} of {len(_cars(split.holdout))} other cars to measure on, "
         f"{device}"
     )
+    if not split.validation:
+        console.print("too few cars to tell when to stop: all steps are made", style="yellow")
+    if not split.holdout:
+        console.print("no car is kept out: the result is not measured", style="yellow")
     card = Card(
         version=options.version,
         long_side_px=OUR_LONG_SIDE_PX,
@@ -196,6 +123,9 @@ def run(options: argparse.Namespace) -> int:
     except (DataError, TrainingError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print(f"stopped; the same command goes on from the last look, in {log.folder}")
+        return 130
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -206,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
             markup=False,
         )
         return 1
+    recipe_used[TRAINED_ON] = sorted(seen | _cars(split.training) | _cars(split.validation))
     card = card.model_copy(update={"recipe": recipe_used})
     if split.holdout:
         rounded = trained.half().float()  # just the weights that are kept
@@ -220,7 +151,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         save_checkpoint(target, trained, card)
     except (CheckpointError, OSError) as error:
-        console.print(f"{error}; start again to only save", style="red", markup=False)
+        cure = (
+            "start again to only save" if isinstance(error, OSError) else f"move {log.folder} away"
+        )
+        console.print(f"{error}; {cure}", style="red", markup=False)
         return 1
     console.print(f"checkpoint: {target}", markup=False)
     return 0
@@ -231,15 +165,42 @@ def read_data(options: argparse.Namespace) -> Split:
     pairs = read_pairs(options.data, strict=options.strict)
     if options.rendered:
         pairs += read_pairs(options.rendered, strict=options.strict, rendered=True)
-    real = {pair.car for pair in pairs if not pair.rendered}
-    kept_out = read_or_write_holdout(options.holdout or options.runs / HOLDOUT_FILE, real)
+    cars = {pair.car for pair in pairs if not pair.rendered}
+    listed = options.holdout or options.runs / HOLDOUT_FILE
+    kept_out = read_or_write_holdout(listed, cars)
     training, holdout = split_by_car(pairs, kept_out)
+    if kept_out and not holdout:
+        raise DataError(
+            f"none of the {len(kept_out)} cars in {listed} is in {options.data}: nothing would "
+            "tell how good the result is; give another --runs or --holdout, or add cars to the list"
+        )
     require_apart(training, kept_out)
     learners = sorted({pair.car for pair in training if not pair.rendered}, key=lot)
     judges = set(learners[: round(VALIDATION_SHARE * len(learners))])
     validation = [pair for pair in training if pair.car in judges and not pair.rendered]
     training = [pair for pair in training if pair.car not in judges or pair.rendered]
     return Split(training, thinned(validation, VALIDATION_FRAMES), holdout)
+
+
+def require_unseen(holdout: Sequence[Pair], seen: set[str], parent: Path) -> None:
+    """Raises :class:`DataError` where the network to start from was trained on a car that is to
+    tell how good the result is."""
+    if leaks := sorted(_cars(holdout) & seen):
+        raise DataError(
+            f"{parent} was trained on {len(leaks)} of the cars to measure on, first {leaks[0]}: "
+            "give the list that it was trained with (--holdout)"
+        )
+
+
+def require_enough(network: UNetConfig, options: argparse.Namespace) -> None:
+    """Raises :class:`DataError` where batch norm would see a single value at the bottom."""
+    sides = [side // 2 if options.half_size_share else side for side in options.crop]
+    values = options.batch * math.prod(math.ceil(side / network.stride) for side in sides)
+    if network.norm == "batch" and values < 2:
+        raise DataError(
+            f"a batch of {options.batch} and a crop of {sides[0]}×{sides[1]} leave the deepest "
+            f"level a single value; give a larger --crop (twice {network.stride}) or --batch"
+        )
 
 
 def read_pairs(root: Path, *, strict: bool, rendered: bool = False) -> list[Pair]:

@@ -20,6 +20,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 import torch
+from option_types import whole
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_shared(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/tutorial"))
     parser.add_argument("--version", default="tutorial", help="name of the new checkpoint")
-    parser.add_argument("--epochs", type=_count, default=TutorialRecipe.epochs)
+    parser.add_argument("--epochs", type=whole(1), default=TutorialRecipe.epochs)
     parser.add_argument("--learning-rate", type=float, default=TutorialRecipe.learning_rate)
     parser.add_argument("--minutes", type=float, help="end training after this much wall clock")
     parser.add_argument("--data-note", default="", help="what the data is, and on which terms")
@@ -193,24 +194,17 @@ def _train_and_test(
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path)
-    parser.add_argument("--limit", type=_count, help="only the first N pictures, by name")
+    parser.add_argument("--limit", type=whole(1), help="only the first N pictures, by name")
     parser.add_argument("--by-car", action="store_true", help="test on cars never trained on")
     parser.add_argument(
         "--holdout", type=Path, help="with --by-car: their list, as scripts/train.py keeps it"
     )
     parser.add_argument("--seed", type=int, default=TutorialRecipe.seed)
-    parser.add_argument("--batch", type=_count, default=TutorialRecipe.batch)
+    parser.add_argument("--batch", type=whole(1), default=TutorialRecipe.batch)
     parser.add_argument("--workers", type=int, default=TutorialRecipe.workers)
-    parser.add_argument("--image-size", type=_count, default=TutorialRecipe.image_size)
+    parser.add_argument("--image-size", type=whole(1), default=TutorialRecipe.image_size)
     parser.add_argument("--amp", action="store_true", help="bfloat16, which the tutorial has not")
     parser.add_argument("--device", default="auto")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is no count; at least 1 is needed")
-    return number
 
 
 def _split(options: argparse.Namespace) -> Split:

@@ -177,7 +177,7 @@ def test_a_count_below_1_is_refused(
         evaluate("data", f"--frames={count}")
 
     assert ended.value.code == 2
-    assert "give 1 or more" in capsys.readouterr().err
+    assert "is no whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_named_cars_and_few_frames_make_a_quick_look(

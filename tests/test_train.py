@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,103 @@ def test_wrong_usage_is_refused_with_exit_code_2(
 
     assert done.returncode == 2
     assert reason in done.stderr
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, data: Path) -> Callable[..., int]:
+    """train.py in this process, on ``data``: its exit code."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.chdir(data.parent)
+    script = import_module("train")
+
+    def run(*options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train.py", "data", *QUICK, *options])
+        code: int = script.main()
+        return code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--batch", "0"], "--batch: '0' is no whole number of 1 or more"),
+        (["--measure-every", "x"], "--measure-every: 'x' is no whole number"),
+        (["--seed", "-1"], "no whole number from 0 to 4294967295"),
+        (["--crop", "8", "8"], "no whole number of 32 or more"),
+        (["--learning-rate", "nan"], "'nan' does not do; give a number, more than 0"),
+        (["--rendered-share", "2"], "give a number, 0 or more, 1 at most"),
+        (["--augment", "light=5"], "light is a share, from 0 to 1, not '5'"),
+        (["--augment", "scales=2:1"], "scales goes from LOW to HIGH, not '2:1'"),
+    ],
+)
+def test_a_number_that_does_not_do_is_refused_before_anything_is_read(
+    train: Callable[..., int],
+    options: list[str],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        train("--version", "x", *options)
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--version", "a/b"], "'a/b' cannot be the name of a checkpoint"),
+        (
+            ["--version", "x", "--network", "width=4,depth=5,encoder=plain,norm=batch", "--batch",
+             "1", "--crop", "32", "32"],
+            "leave the deepest level a single value",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_refused(
+    train: Callable[..., int],
+    options: list[str],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train(*options) == 2
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_list_without_a_car_of_the_data_is_refused(
+    train: Callable[..., int], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data.parent / "runs").mkdir()
+    (data.parent / "runs/holdout.txt").write_text("van\n", encoding="utf-8")
+    assert train("--version", "x") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "none of the 1 cars in runs/holdout.txt is in data" in said
+
+
+def test_a_network_that_was_trained_on_cars_to_measure_on_is_no_beginning(
+    train: Callable[..., int], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--version", "one", "--steps", "1") == 0
+    card = read_card(data.parent / "runs/checkpoints/one")
+    assert sorted({*card.recipe["trained_on"], *card.holdout}) == sorted(CARS)
+    capsys.readouterr()
+    other = next(car for car in CARS if car not in card.holdout)
+    (data.parent / "other.txt").write_text("\n".join([*card.holdout, other]), encoding="utf-8")
+    init = ["--init", "runs/checkpoints/one", "--version", "two", "--steps", "1"]
+    assert train(*init, "--holdout", "other.txt") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"was trained on 1 of the cars to measure on, first {other}" in said
+    assert train(*init) == 0
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_module("train"), "train", stop)
+    assert train("--version", "x") == 130
+    assert "the same command goes on" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_tutorials_recipe_is_one_of_its_own(data: Path) -> None:

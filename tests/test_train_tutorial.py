@@ -163,4 +163,4 @@ def test_a_count_below_1_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(script, "run", "data", option, "0")
-    assert f"{option}: 0 is no count" in capsys.readouterr().err
+    assert f"{option}: '0' is no whole number of 1 or more" in capsys.readouterr().err

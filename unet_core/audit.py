@@ -5,7 +5,7 @@ half a percent of the long side of the outline, as area averaging, matting or on
 Grey elsewhere (a photo saved as a mask, labels of several classes, half-transparent windows, a
 mask that counts 0 and 100) would teach the network wrong shares, so more of it than one pixel in
 a thousand is a problem; and so is a mask that is grey on more than a tenth of its area, because
-then the outline itself is noise.
+then the outline itself is noise. A mask that marks nearly all of the border is inverted.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ NEARLY = 16
 EDGE_SHARE = 0.005
 STRAY_SHARE = 0.001
 GREY_SHARE = 0.1
+INVERTED_SHARE = 0.9
 SPECK_SHARE = 0.001
 """A mask with less than this share of subject is empty, with less of background full."""
 
@@ -110,6 +111,9 @@ def check_pair(pair: Pair) -> list[Problem]:
         problems.append(Problem(pair.mask, what, "draw it again on the upright picture"))
     if wrong := wrong_mask(mask):
         problems.append(Problem(pair.mask, *wrong))
+    elif _border_share(mask) > INVERTED_SHARE:
+        what = "is inverted: nearly all of the picture's border is marked as subject"
+        problems.append(Problem(pair.mask, what, "exchange subject and background"))
     return problems
 
 
@@ -130,6 +134,12 @@ def wrong_mask(mask: Picture) -> tuple[str, str] | None:
     if subject > 1 - SPECK_SHARE:
         return "is full: all is marked as subject", "draw the background, or take the pair away"
     return None
+
+
+def _border_share(mask: Picture) -> float:
+    """Share of the outermost pixels that are subject."""
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return float((border >= 128).mean())
 
 
 def _stray_share(mask: Picture) -> float:

@@ -84,7 +84,7 @@ def save_checkpoint(folder: Path, network: UNet, card: Card) -> Card:
     if broken := [name for name, value in weights.items() if not bool(value.isfinite().all())]:
         raise CheckpointError(
             f"{folder} is not written: {broken[0]} holds what is no number in half precision; "
-            "go on from an earlier state with a lower learning rate"
+            "train it anew with a lower learning rate"
         )
     with appears_whole(folder) as part:
         (part / WEIGHTS).write_bytes(save(weights))  # save_file hides it from other users

@@ -83,7 +83,7 @@ class UNetConfig:
         ):
             raise ValueError(
                 f"UNetConfig: encoder={self.encoder!r} goes with depth=5, norm='batch' and "
-                "padding='same' only"
+                "padding='same' only; others are for encoder='plain'"
             )
 
     @property

@@ -6,6 +6,7 @@ resumed run sees exactly what the uninterrupted one would have seen.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -52,6 +53,13 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         self.keep_bytes = int(KEPT_SHARE * available_bytes())
         self._kept: dict[Pair, tuple[Picture, Picture]] = {}
         self._kept_bytes = 0
+
+    @property
+    def digest(self) -> str:
+        """The same for two that give the same samples, wherever their pictures lie."""
+        pictures = sorted((p.rendered, p.car, p.image.name) for p in (*self.real, *self.rendered))
+        seen = (pictures, self.full, self.seed, self.rendered_share, self.half_size_until)
+        return hashlib.sha256(repr(seen).encode()).hexdigest()
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + k)

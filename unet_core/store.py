@@ -174,11 +174,7 @@ class ModelStore:
 
     def _new(self, name: str) -> Path:
         """The folder of a version to come; raises :class:`CheckpointError` if it cannot be."""
-        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,99}", name, re.ASCII):
-            raise CheckpointError(
-                f"{name!r} cannot be the name of a checkpoint: use at most 100 letters, digits, "
-                "and . _ + - after the first"
-            )
+        require_name(name)
         if name in {CHAMPION, HISTORY, *self._folders()}:
             raise CheckpointError(f"{name} is taken in {self.folder}; choose another name")
         return self.folder / name
@@ -194,6 +190,15 @@ class ModelStore:
 
     def _folders(self) -> dict[str, Path]:
         return _folders(SHIPPED) | _folders(self.folder)
+
+
+def require_name(name: str) -> None:
+    """Raises :class:`CheckpointError` if no checkpoint may be named so."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,99}", name, re.ASCII):
+        raise CheckpointError(
+            f"{name!r} cannot be the name of a checkpoint: use at most 100 letters, digits, "
+            "and . _ + - after the first"
+        )
 
 
 def chosen_version(folder: Path | None) -> Version:

@@ -83,6 +83,8 @@ class State:
     """Exponential moving average of the weights: what is evaluated and kept."""
     optimizer: torch.optim.Optimizer
     recipe: Recipe
+    samples: str = ""
+    """Digest of what it learns from; empty before the first step."""
     step: int = 0
     best: dict[str, Tensor] | None = None
     """The average's weights when it was best."""
@@ -105,6 +107,7 @@ class State:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "recipe": asdict(self.recipe),
+            "samples": self.samples,
             "step": self.step,
             "best": self.best,
             "best_figure": self.best_figure,
@@ -127,7 +130,7 @@ class State:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
             self.optimizer.load_state_dict(saved["optimizer"])
-            begun = saved["recipe"]
+            begun, self.samples = saved["recipe"], saved.get("samples", "")
             for name in ("step", "best", "best_figure", "looks_since_best", "history"):
                 setattr(self, name, saved[name])
         except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
@@ -160,9 +163,16 @@ def train(
 
     Returns the averaged network (the best one by ``validate``), in evaluation mode on the CPU.
     ``folder/state.pt`` is written at every look, and ``state`` goes on from where it is. Raises
-    :class:`TrainingError` when loss or gradients are no numbers any more (the last state is kept).
+    :class:`TrainingError` when loss or gradients are no numbers any more (the last state is kept),
+    and when ``state`` was begun on other samples.
     """
     recipe, device = state.recipe, next(state.network.parameters()).device
+    if state.samples not in ("", samples.digest):
+        raise TrainingError(
+            f"{folder / 'state.pt'} was begun on other pictures or with another augmentation: go "
+            "on with the same, or move it away to begin anew"
+        )
+    state.samples = samples.digest
     began, losses = time.monotonic(), list[float]()
     steps = range(state.step, recipe.steps) if not state.is_done else range(0)
     batches = samples.batches(recipe.batch, steps.start, steps.stop, workers=recipe.workers)

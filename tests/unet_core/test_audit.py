@@ -47,6 +47,10 @@ def test_a_good_folder_has_no_problem_and_every_pair(data: Path) -> None:
 
 
 SPOIL: dict[str, tuple[Callable[[Path], object], str]] = {
+    "inverted": (
+        lambda data: write_mask(data, 255 - disc(*SIZE, centre=(32, 48), radius=20)),
+        r"train_masks/a_02_mask\.png is inverted: .*; exchange subject and background",
+    ),
     "no mask": (
         lambda data: (data / "train_masks/a_02_mask.gif").unlink(),
         r"train/a_02\.jpg has no mask; add train_masks/a_02_mask\.gif",

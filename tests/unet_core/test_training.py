@@ -311,6 +311,29 @@ def figures(*values: float) -> Validate:
     return lambda network: left.pop(0)
 
 
+def test_a_run_goes_on_only_with_the_samples_that_it_was_begun_with(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    def go_on(steps: int, pairs: list[Pair], augmentation: Augmentation) -> None:
+        recipe = replace(RECIPE, steps=6, measure_every=2)
+        state = start(UNet(width=2, depth=1), recipe, tmp_path, CPU)
+
+        def kill(done: Progress) -> None:
+            if done.step == steps:
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(state, Samples(pairs, augmentation), tmp_path, on_step=kill)
+
+    go_on(2, pairs, CALM)
+    moved = [replace(pair, image=tmp_path / pair.image.name) for pair in pairs]
+    assert Samples(moved, CALM).digest == Samples(pairs[::-1], CALM).digest
+    for others, augmentation in ((pairs[1:], CALM), (pairs, replace(CALM, blur=0.5))):
+        with pytest.raises(TrainingError, match=r"state\.pt was begun on other pictures or with"):
+            go_on(4, others, augmentation)
+    go_on(4, pairs, CALM)
+
+
 def test_the_best_average_is_what_comes_out(pairs: list[Pair], tmp_path: Path) -> None:
     averages: list[dict[str, Tensor]] = []
 
