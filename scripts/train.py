@@ -33,7 +33,7 @@ from unet_core.data import DataError, Pair, lot, split_by_car
 from unet_core.devices import DeviceError, choose_device, is_out_of_memory
 from unet_core.encoder import EncoderError
 from unet_core.evaluation import Score, measure, summary, thinned
-from unet_core.holdout import HOLDOUT_FILE, read_or_write_holdout, require_apart
+from unet_core.holdout import HOLDOUT_FILE, TRAINED_ON, read_or_write_holdout, require_apart
 from unet_core.model import UNet, UNetConfig
 from unet_core.plots import PlotError
 from unet_core.runlog import RunLog
@@ -50,8 +50,6 @@ from unet_core.training import (
 )
 
 console = Console(stderr=True)
-TRAINED_ON = "trained_on"
-"""Of a card's recipe: the cars that it and those that it comes from have seen."""
 VALIDATION_SHARE, VALIDATION_FRAMES = 0.06, 16
 
 

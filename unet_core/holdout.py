@@ -19,6 +19,8 @@ from pathlib import Path
 from unet_core.data import DataError, Pair, is_holdout, lot
 
 HOLDOUT_FILE = "holdout.txt"
+TRAINED_ON = "trained_on"
+"""Of a card's recipe: the cars that its network, and those that it comes from, have seen."""
 
 _HEADER = """\
 # Cars that no training ever sees: checkpoints are measured on them. One car a line.

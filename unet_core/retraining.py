@@ -30,6 +30,7 @@ from unet_core.checkpoint import (
     sync,
 )
 from unet_core.data import DataError, Pair
+from unet_core.holdout import TRAINED_ON
 from unet_core.samples import Samples
 from unet_core.store import Version
 from unet_core.training import Progress, Recipe, TrainingError, start, step, train
@@ -214,6 +215,7 @@ def augmentation_of(parent: Card, crop: tuple[int, int]) -> Augmentation:
 
 
 def _card(plan: Plan, parent: Card) -> Card:
+    seen = {picture.car for picture in plan.pictures if not picture.rendered}
     return Card(
         version=plan.version,
         long_side_px=parent.long_side_px,
@@ -225,6 +227,7 @@ def _card(plan: Plan, parent: Card) -> Card:
             "augmentation": asdict(augmentation_of(parent, plan.crop)),
             "corrections": plan.corrections,
             "pictures": len(plan.pictures),
+            TRAINED_ON: sorted({*parent.recipe.get(TRAINED_ON, []), *seen}),
             "cyclorama": installed("cyclorama"),
             "torch": torch.__version__,
         },

@@ -82,6 +82,8 @@ def test_what_was_corrected_on_some_cars_is_right_on_others_the_next_morning(
     assert slot.current.card.version == "night-2026-11-25"
     card = read_card(store(settings).champion().folder)
     assert (card.parent, card.holdout) == ("first", ["car0", "car1", "car2"])
+    assert {"blue0", "car3"} <= set(card.recipe["trained_on"])
+    assert not set(card.recipe["trained_on"]) & set(card.holdout)
     assert night.folder
     page = (night.folder / "report.html").read_text()
     assert "Promoted: holdout" in page
