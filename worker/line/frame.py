@@ -22,7 +22,7 @@ from worker.booth.view import booth_view
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
-from worker.line.dress import Files, Look, dress, judged, mask_file, with_correction
+from worker.line.dress import OUT_OF_REACH, Files, Look, dress, judged, mask_file, with_correction
 from worker.line.parallel import Cores
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import TIMES, Trial
@@ -82,7 +82,10 @@ def _make(frame: Frame, order: Order) -> FrameRow:
     except ImageError as error:
         if not order.inbox.is_dir():  # the share is gone, not this photo
             raise FolderError(f"the inbox {order.inbox} went away") from error
-        row = _failed(frame, source, error.code, str(error))
+        again = (
+            f" Then: cyclorama retry {order.staging.shoot}" if error.code in OUT_OF_REACH else ""
+        )
+        row = _failed(frame, source, error.code, f"{error}{again}")
     except MemoryError:
         raise
     except (OSError, CycloramaError):
