@@ -82,10 +82,10 @@ def _make(frame: Frame, order: Order) -> FrameRow:
     except ImageError as error:
         if not order.inbox.is_dir():  # the share is gone, not this photo
             raise FolderError(f"the inbox {order.inbox} went away") from error
-        again = (
-            f" Then: cyclorama retry {order.staging.shoot}" if error.code in OUT_OF_REACH else ""
-        )
-        row = _failed(frame, source, error.code, f"{error}{again}")
+        message = str(error)
+        if error.code in OUT_OF_REACH:  # the file stays as it is: nobody sees that it is well again
+            message += f" Then: cyclorama retry {order.staging.shoot}"
+        row = _failed(frame, source, error.code, message)
     except MemoryError:
         raise
     except (OSError, CycloramaError):

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 
 from tests.parts import drop_photos, photo_bytes, row_of, shoot_in
 from tests.worker.line.bench import Bench
+from unet_core.images import UnreadableImage
 from worker.booth.view import read_view
 from worker.corrections.desk import Desk
 from worker.errors import ModelError
@@ -123,6 +124,18 @@ def test_a_frame_lends_its_core_while_the_device_has_its_picture(
     monkeypatch.setattr(order.segmenter, "segment", slow)
     row = made(order, photo_bytes(1), cores=cores)
     assert (row.error, held) == (None, [True])
+
+
+def test_a_photo_that_could_not_be_read_for_a_moment_says_how_it_is_tried_again(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(*_: object, **__: object) -> None:
+        raise UnreadableImage("'01.jpg' could not be read", code="read-failed", cure="Look.")
+
+    monkeypatch.setattr(frame_module, "decode", stale)
+    row = made(order, photo_bytes(1))
+    assert row.error
+    assert row.error.message == "'01.jpg' could not be read. Look. Then: cyclorama retry car"
 
 
 def test_all_outputs_have_the_photos_full_size(order: Order) -> None:
