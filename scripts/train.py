@@ -29,6 +29,7 @@ from train_options import arguments
 
 from unet_core.audit import audit
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
+from unet_core.cores import usable_cores
 from unet_core.data import DataError, Pair, lot, split_by_car
 from unet_core.devices import DeviceError, choose_device, is_out_of_memory
 from unet_core.encoder import EncoderError
@@ -230,7 +231,7 @@ def learn(
         half_size_share=options.half_size_share,
         seed=options.seed,
         measure_every=options.measure_every,
-        workers=options.workers,
+        workers=loaders(device) if options.workers is None else options.workers,
     )
     augmentation = replace(options.augment, crop=tuple(options.crop))
     samples = Samples(
@@ -275,6 +276,11 @@ def learn(
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def loaders(device: torch.device) -> int:
+    """Processes that load pictures: a GPU would wait for one."""
+    return max(1, usable_cores() - 1) if device.type == "cuda" else Recipe.workers
 
 
 def scored(segmenter: Segmenter, pairs: Sequence[Pair], what: str) -> list[Score]:

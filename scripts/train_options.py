@@ -43,7 +43,11 @@ def arguments(about: str, recipe: argparse.ArgumentParser) -> argparse.Namespace
     )
     for name in ("steps", "batch", "measure_every"):
         _add(parser, name, whole(1))
-    _add(parser, "workers", whole(0))
+    parser.add_argument(
+        "--workers",
+        type=whole(0),
+        help=f"that load pictures; default: {Recipe.workers}, for a GPU all cores but one",
+    )
     _add(parser, "seed", whole(0, 2**32 - 1))
     _add(parser, "learning_rate", real(0, above=True))
     for name in ("rendered_share", "half_size_share"):
