@@ -71,11 +71,24 @@ def compose(
 def _light(pixels: Pixels, alpha: Pixels, preset: Preset, plate: Pixels | None) -> Floats | None:
     match preset.shadow:
         case SoftShadow() as options:
-            return soft_shadow(alpha, options)
+            return _ended(soft_shadow(alpha, options), alpha)
         case RealShadow(strength=strength):
-            return real_shadow(pixels, alpha, plate=plate, strength=strength)
+            return _ended(real_shadow(pixels, alpha, plate=plate, strength=strength), alpha)
         case _:
             return None
+
+
+def _ended(light: Floats, alpha: Pixels) -> Floats:
+    """``light`` with the shadow faded out between the car and the picture's left and right border,
+    in place: on a white page a shadow that is cut off shows where the picture ends. A side at which
+    the car itself is cut off stays."""
+    left, _, width, _ = cv2.boundingRect(cv2.inRange(alpha, 128, 255))
+    right = alpha.shape[1] - left - width
+    for margin, beside in ((left, light[:, :left]), (right, light[:, ::-1][:, :right])):
+        if width and margin > 2:
+            near = np.linspace(0, 1, margin, dtype=np.float32)
+            beside[:] = 1 - (1 - beside) * near * near * (3 - 2 * near)
+    return light
 
 
 def _shade(backdrop: Pixels, light: Floats) -> Pixels:
@@ -87,7 +100,7 @@ def _shade(backdrop: Pixels, light: Floats) -> Pixels:
     part = light[top : top + height, left : left + width]
     # A shadow is a gradient too. Its grain fades in with it, so that no border of grain shows.
     one_step = np.float32(1 / max(16.0, *cv2.mean(dark)[:3]))
-    part = part + np.minimum(16 * (1 - part), 1) * grain(height, width) * one_step
+    part = part + np.minimum(255 * (1 - part), 1) * grain(height, width) * one_step
     cv2.multiply(dark, cv2.merge([part, part, part]), dst=dark, dtype=cv2.CV_8U)
     return backdrop
 
@@ -110,7 +123,9 @@ def _transparent(colours: Pixels, alpha: Pixels, light: Floats | None) -> Pixels
     covered = a + (1 - a) * (1 - light)
     share = np.divide(a, covered, out=np.ones_like(a), where=covered > 0)
     dimmed = np.rint(colours * share[..., None]).astype(np.uint8)
-    return _rgba(dimmed, np.rint(covered * 255).astype(np.uint8))
+    shade = np.minimum(255 * covered, 1) * (alpha == 0)
+    opacity = covered * 255 + shade * grain(*alpha.shape)
+    return _rgba(dimmed, np.clip(np.rint(opacity), 0, 255).astype(np.uint8))
 
 
 def _rgba(colours: Pixels, alpha: Pixels) -> Pixels:

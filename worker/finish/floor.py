@@ -1,7 +1,7 @@
 """The shadow that the car cast on the booth's floor, taken from the photo itself.
 
     photo ─ reduced ─ seen floor ─────────────┐
-    plate, or a smooth surface fitted around ──┴─ their ratio ─ smoothed ─ kept near the car
+    plate, or a smooth surface fitted around ──┴─ their ratio ─ smoothed ─ kept near the car ─ feet
 
 The ratio is taken of encoded values and multiplies encoded values: as long as the encoding is about
 a power of the light, that moves the shadow to another floor as it was.
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.finish.feet import darken_at_feet
 from worker.finish.presets import SoftShadow
 from worker.finish.shadow import Ground, contact, find_ground, soft_shadow
 
@@ -48,6 +49,9 @@ _AGREED = (0.3, 0.5)
 """Shares of samples that agree, from none of which is trusted to all of it."""
 _BRIGHT = (40, 70)
 """Likewise the floor's brightness, in 8-bit steps: a darker one hardly shows a shadow."""
+_LITTER, _UNDER = 0.2, 0.02
+"""Width of what is brighter than the shade around it and is taken out, and how far from the floor
+under the car, likewise."""
 _LINE = 0.1
 """Width of lines that are taken out, in parts of the car's height."""
 _SOFTER = ((0.02, 0.02), (0.15, 0.04))
@@ -122,13 +126,19 @@ def real_shadow(
     reference = _fit(photo, zone) if plate is None else _match(photo, plate, zone)
     light = np.ones(mask.shape, np.float32)
     if reference.trust > 0:
-        light = _near(_smooth(_ratio(photo, reference.floor), zone), zone, reference.uneven)
+        ratio = _without_litter(_ratio(photo, reference.floor), zone)
+        light = _near(_smooth(ratio, zone), zone, reference.uneven)
     if reference.trust < 1:
         stand_in = soft_shadow(mask, _FALLBACK)
         light = stand_in + np.float32(reference.trust) * (light - stand_in)
-    light = np.asarray(cv2.pow(light, strength), dtype=np.float32)
-    full = cv2.resize(light, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full, dtype=np.float32)
+    resized = cv2.resize(light, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    full = np.asarray(resized, dtype=np.float32)
+    if reference.trust > 0:
+        floor, foot, trust = reference.floor, zone.foot, reference.trust
+        darken_at_feet(
+            full, pixels, alpha, floor=floor, foot=foot, car_height=zone.height, trust=trust
+        )
+    return np.asarray(cv2.pow(full, strength), dtype=np.float32)
 
 
 def _check(pixels: Pixels, alpha: Pixels, plate: Pixels | None, strength: float) -> None:
@@ -231,6 +241,17 @@ def _ratio(photo: Floats, floor: Floats) -> Floats:
     # What is brighter than the floor may even out what is darker, but not outshine it.
     brightest = cv2.max(cv2.max(red, green), blue)
     return np.asarray(np.minimum(brightest, 1.1), dtype=np.float32)
+
+
+def _without_litter(ratio: Floats, zone: _Zone) -> Floats:
+    """``ratio`` without narrow bright spots in the shade under the car: paper, drain covers, the
+    sill's mirror image, light through a gap."""
+    known = _fill(np.where(zone.seen, ratio, 0), zone.seen.astype(np.float32))
+    wide = np.ones((1, 2 * round(_LITTER * zone.height / 2) + 1), np.uint8)
+    opened = cv2.morphologyEx(cv2.GaussianBlur(known, (0, 0), 1.0), cv2.MORPH_OPEN, wide)
+    opened = cv2.GaussianBlur(opened, (0, 0), 2.0)
+    under = cv2.GaussianBlur((zone.away < _UNDER).astype(np.float32), (0, 0), 2.0)
+    return np.asarray(ratio + under * (np.minimum(ratio, opened) - ratio), dtype=np.float32)
 
 
 def _smooth(ratio: Floats, zone: _Zone) -> Floats:

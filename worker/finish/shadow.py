@@ -5,8 +5,10 @@ around that outline is about what the four tyres enclose, at any of the angles o
 under the car. Three layers darken it:
 
     ambient   wide and faint: the car keeps the room's light from the floor around it
-    under     the floor under the car, to the line between the tyres that face the viewer; a soft
-              layer and a tighter one, so that it is darkest at the sill
+    under     the floor under the car, to the line between the tyres that face the viewer, and
+              end-on somewhat further: there that line is the bumper's, and the floor lies lower; a
+              soft layer and a tighter one, so that it is darkest at the sill. From the side, light
+              comes through between the wheels
     contact   narrow and dark, where the outline touches that line: tyres
 """
 
@@ -32,6 +34,16 @@ _TYRE = 0.025
 an outline must come to be one."""
 _FLAT = 0.35
 """How much shorter the floor looks along the line of sight than across it."""
+_END_ON, _SIDE_ON = (1.2, 1.9), (1.4, 2.0)
+"""Length of the outline near the floor, in parts of the car's height: up to where the car is seen
+end-on, and from where not at all; from where it is seen from the side, and from where wholly."""
+_AHEAD = 0.055
+"""How much further down than the bumper the shade reaches end-on, likewise."""
+_THROUGH = 0.45
+"""Part of the shade under the car that is missing halfway between its wheels from the side."""
+_BEHIND = 0.2
+"""How far the shade goes on behind the car from the side, likewise, so that no blur lights the
+floor below the sill."""
 _COARSE = 20.0
 """Blurs wider than this many pixels are made on a smaller picture."""
 
@@ -86,23 +98,42 @@ def _draw(ground: Ground, size: tuple[int, int], options: SoftShadow) -> Floats:
     hull = cv2.convexHull(ground.outline)
     under = _narrow(_fill(hull, size), soft)
     feet = contact(ground, hull, size)
+    length = float(np.ptp(ground.outline[:, 0])) / height
+    ahead = _AHEAD * height * float(np.interp(length, _END_ON, (1, 0)))
+    under = np.maximum(under, _lower(under, ahead))
+    side = float(np.interp(length, _SIDE_ON, (0, 1)))
+    through = side * (1 - _near_feet(feet, height))
+    under = np.maximum(under, _lower(_narrow(under, 0.4 * height), -_BEHIND * height * side))
+    shade = under * (1 - _THROUGH * through)
 
     light = 1 - 0.4 * options.opacity * _blur(_lower(under, 2.0 * reach), 4.0 * soft)
-    light *= 1 - 0.6 * options.opacity * _blur(_lower(under, 0.8 * reach), 1.5 * soft)
-    light *= 1 - 0.75 * options.opacity * _blur(under, 0.6 * soft)
+    light *= 1 - 0.6 * options.opacity * _blur(_lower(shade, 0.8 * reach), 1.5 * soft)
+    tight, loose = _blur(shade, 0.6 * soft), _blur(shade, 1.8 * soft)
+    light *= 1 - 0.75 * options.opacity * (tight + through * (loose - tight))
     light *= 1 - 0.7 * options.opacity * _blur(feet, 0.4 * soft)
     return np.asarray(light, dtype=np.float32)
 
 
+def _near_feet(feet: Floats, height: int) -> Floats:
+    """(1, w): 1 in the columns of a tyre's foot, less beside it, nearly 0 half a car's height
+    away."""
+    columns = np.max(feet, axis=0, keepdims=True)
+    spread = cv2.GaussianBlur(columns, (0, 0), 0.16 * height)
+    return np.asarray(spread / max(float(spread.max()), 1e-6), dtype=np.float32)
+
+
 def contact(ground: Ground, hull: cv2.typing.MatLike, size: tuple[int, int]) -> Floats:
-    """Where the outline lies on its hull and runs along it: tyres. Flanks only touch the hull."""
+    """Where the outline lies on the side of its hull that faces the viewer and runs along it:
+    tyres. Flanks only touch the hull, and a straight sill lies on its far side."""
     x, y = ground.outline.T
+    columns = _fill(hull, size)[:, x] > 0
+    facing = y - columns.argmax(axis=0) >= size[0] - 1 - columns[::-1].argmax(axis=0) - y
     gap = np.array(
         [cv2.pointPolygonTest(hull, (float(u), float(v)), True) for u, v in zip(x, y, strict=True)]
     )
     level = np.abs(np.gradient(y, x)) < _STEEP if x.size > 1 else np.zeros(x.size, bool)
     drawn = np.zeros(size, np.float32)
-    near = np.clip(1 - gap / (_TYRE * ground.car_height), 0, 1) * level
+    near = np.clip(1 - gap / (_TYRE * ground.car_height), 0, 1) * (level & facing)
     drawn[y, x] = near
     thick = max(1, round(_TYRE * ground.car_height))
     # Grown downwards only: upwards lies the tyre, which hides it.

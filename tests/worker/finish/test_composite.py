@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.worker.finish.drawn_car import DrawnCar
+from tests.worker.finish.drawn_car import DrawnCar, draw_car
 from worker.finish.backdrop import render_backdrop
 from worker.finish.composite import compose
 from worker.finish.presets import (
@@ -17,6 +17,7 @@ from worker.finish.presets import (
     Output,
     Overlay,
     Preset,
+    RealShadow,
     SoftShadow,
     load_preset,
 )
@@ -81,6 +82,31 @@ def test_the_shadow_of_a_flat_backdrop_fades_without_bands(drawn: DrawnCar) -> N
     rows = composite[fading[fading > 240], 200:280, 0]
     assert len(rows) > 5
     assert min(np.unique(row).size for row in rows) >= 2
+
+
+@pytest.mark.parametrize("shadow", [SoftShadow(kind="soft"), RealShadow(kind="real")])
+def test_a_shadow_ends_before_the_pictures_border(shadow: SoftShadow | RealShadow) -> None:
+    car = draw_car()
+    close = slice(40, 440)  # 28 and 22 pixels of floor are left beside the car
+    alpha = car.alpha[:, close]
+    cast = soft_shadow(car.alpha, SoftShadow(kind="soft", softness=0.2))[:, close, None]
+    photo = np.where(alpha[..., None] < 8, car.photo[:, close] * cast, car.photo[:, close])
+    photo = np.rint(photo).astype(np.uint8)
+    preset = Preset(backdrop=ColourBackdrop(kind="colour", colour="#ffffff"), shadow=shadow)
+    composite = compose(photo, alpha, preset).composite
+    assert (composite[:, [0, -1]] == 255).all()
+    assert composite[244, 90].mean() < 200, "there is one under the tyre"
+
+
+def test_a_car_that_is_cut_off_keeps_its_shadow_there() -> None:
+    car = draw_car()
+    half = slice(200, 480)
+    preset = Preset(
+        backdrop=ColourBackdrop(kind="colour", colour="#ffffff"), shadow=SoftShadow(kind="soft")
+    )
+    composite = compose(car.photo[:, half], car.alpha[:, half], preset).composite
+    assert composite[232, 0].mean() < 225
+    assert (composite[:, -1] == 255).all()
 
 
 def test_without_a_backdrop_the_composite_is_the_cut_out(drawn: DrawnCar) -> None:

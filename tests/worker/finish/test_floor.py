@@ -99,6 +99,14 @@ def test_lines_letters_and_a_turntables_edge_do_not_come_along(
     assert difference.mean() < 0.005
 
 
+def test_paper_in_the_shade_under_the_car_does_not_come_along(car: DrawnCar, light: Floats) -> None:
+    littered = floor()
+    littered[228:233, 230:242] *= 1.9
+    plain = real_shadow(photo(car, floor(), light), car.alpha)
+    found = real_shadow(photo(car, littered, light), car.alpha)
+    assert np.abs(found - plain)[226:235, 226:246].max() < 0.06
+
+
 def test_a_coloured_floor_casts_no_colour(car: DrawnCar, light: Floats) -> None:
     red = floor() * np.array([1.1, 0.7, 0.6], np.float32)
     assert error(real_shadow(photo(car, red, light), car.alpha), light, car) < 0.05
@@ -131,7 +139,8 @@ def test_on_rendered_floors_it_is_nearer_the_truth_than_a_drawn_shadow() -> None
 
 def test_no_bright_rim_is_left_below_a_tyre(car: DrawnCar, light: Floats) -> None:
     column = real_shadow(photo(car, floor(), light), car.alpha)[TYRE - 2 : TYRE + 12, 130]
-    assert np.all(np.diff(column) > 0)
+    assert np.all(np.diff(column) > -1e-3)
+    assert column[-1] > column[0] + 0.3
     assert column[0] < 0.85 * column[6]
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.worker.finish.drawn_car import DrawnCar, draw_car
 from worker.finish.floor import real_shadow
 from worker.finish.presets import SoftShadow
-from worker.finish.shadow import soft_shadow
+from worker.finish.shadow import contact, find_ground, soft_shadow
 
 SOFT = SoftShadow(kind="soft")
 TYRE, SILL, FLOOR = 242, 224, 270  # rows of the drawn car: foot of the tyres, sill, well below
@@ -21,9 +21,38 @@ def test_the_floor_is_darkest_where_a_tyre_stands(drawn: DrawnCar) -> None:
 
 def test_the_floor_under_the_car_is_dark_and_fades_towards_the_viewer(drawn: DrawnCar) -> None:
     column = soft_shadow(drawn.alpha, SOFT)[:, 242]
-    assert column[SILL + 6] < 0.3
+    assert column[SILL + 6] < 0.45
     assert column[FLOOR] > 0.9
     assert np.all(np.diff(column[TYRE:FLOOR]) > 0)
+
+
+def end_on() -> np.ndarray:
+    """A car's front: a bumper between two tyres that hardly stand out below it."""
+    alpha = np.zeros((320, 480), np.uint8)
+    alpha[110:240, 170:310] = 255
+    alpha[240:246, 172:196] = alpha[240:246, 284:308] = 255
+    return alpha
+
+
+def test_end_on_the_floor_is_dark_further_down_than_the_bumper() -> None:
+    column = soft_shadow(end_on(), SOFT)[:, 240]
+    assert column[252] < 0.35
+    assert column[264] > column[252] + 0.2
+    assert column[300] > 0.9
+
+
+def test_from_the_side_light_comes_through_between_the_wheels(drawn: DrawnCar) -> None:
+    row = soft_shadow(drawn.alpha, SOFT)[TYRE - 8]
+    assert row[242] > row[165] + 0.05
+    assert row[242] < 0.6
+
+
+def test_a_straight_sill_is_no_tyre(drawn: DrawnCar) -> None:
+    ground = find_ground(drawn.alpha)
+    assert ground
+    feet = contact(ground, cv2.convexHull(ground.outline), drawn.alpha.shape)
+    assert feet[:, 115:145].max() == 1
+    assert feet[:, 180:300].max() == 0
 
 
 def test_there_is_no_halo_around_the_roof(drawn: DrawnCar) -> None:
