@@ -22,7 +22,7 @@ from option_types import whole
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from unet_core.checkpoint import Card, CheckpointError, read_card
 from unet_core.data import DataError, Pair, find_pairs
@@ -42,6 +42,7 @@ from unet_core.evaluation_page import EvaluationPage
 from unet_core.metrics import total
 from unet_core.segment import Segmenter
 from unet_core.store import SHIPPED, ModelStore, Version
+from worker.shoots import printable
 
 console = Console(stderr=True)
 
@@ -248,7 +249,8 @@ def write_csv(path: Path, results: Sequence[Measured]) -> None:
 
 def print_tables(results: Sequence[Measured], groupings: Sequence[str]) -> None:
     """The figures side by side, the best of each row in bold; then by angle and car if asked."""
-    table = Table("figure", *(escape(result.label) for result in results))
+    labels = [Column(escape(printable(result.label)), overflow="fold") for result in results]
+    table = Table("figure", *labels)
     summaries = [summary(result.scores) for result in results]
     for name in summaries[0]:
         values = [figures[name] for figures in summaries]
@@ -257,7 +259,8 @@ def print_tables(results: Sequence[Measured], groupings: Sequence[str]) -> None:
     table.add_row("ms a photo, about", *(f"{result.milliseconds:g}" for result in results))
     lowest = [worst(result.scores, 5) for result in results]
     for row in zip(*lowest, strict=False):
-        table.add_row("worst", *(escape(f"{s.pair.image.name} {s.dice:.4f}") for s in row))
+        frames = (printable(f"{s.pair.image.name} {s.dice:.4f}") for s in row)
+        table.add_row("worst", *map(escape, frames))
     out = Console()
     out.print(table)
     names = ("frames", "dice_mean", "dice_worst", "boundary_f_2px_mean", "hausdorff_95_px_mean")

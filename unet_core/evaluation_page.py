@@ -38,12 +38,13 @@ class EvaluationPage:
         Raises :class:`DataError` when a picture cannot be read any longer.
         """
         self._figures[name] = summary(scores)
-        shown = []
+        shown: list[str] = []
         for score in worst(scores, frames):
             pixels, truth = read_pair(score.pair)
             whole, spot = views_of(pixels, cut_out(segmenter, pixels), truth)
-            stem = f"{len(self._figures)}-{score.pair.image.stem}"
-            rows = self._row(whole, stem) + self._row(spot, f"{stem}-spot")
+            name_of = score.pair.image.name  # no part of the files': it may be as long as one may
+            stem = f"{len(self._figures)}-{len(shown) + 1:03}"
+            rows = self._row(whole, stem, name_of) + self._row(spot, f"{stem}-spot", name_of)
             shown.append(f"<h3>{html.escape(score.pair.image.name)}</h3>\n{_caption(score)}{rows}")
         self._sections.append(
             f"<h2>Worst frames of {html.escape(name)}</h2>\n" + "\n".join(shown) + _details(scores)
@@ -61,7 +62,7 @@ class EvaluationPage:
         path.write_text(page, encoding="utf-8", errors="replace")  # names may be of any bytes
         return path
 
-    def _row(self, views: Views, stem: str) -> str:
+    def _row(self, views: Views, stem: str, frame: str) -> str:
         """Writes a row's pictures next to the page and gives its HTML."""
         cells = []
         for field in fields(views):
@@ -74,7 +75,8 @@ class EvaluationPage:
                 data = encode_jpeg(picture, subsampling="4:4:4")
             (self.folder / file).write_bytes(data)
             link = quote(file, errors="surrogateescape")
-            cells.append(f'<img src="{link}" alt="{field.name}" width="{width}" height="{height}">')
+            alt = html.escape(f"{frame}, {field.name}")
+            cells.append(f'<img src="{link}" alt="{alt}" width="{width}" height="{height}">')
         return f'<div class="row">{"".join(cells)}</div>\n'
 
 
@@ -121,7 +123,7 @@ def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already."""
     lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    return "<table>\n" + "\n".join(lines) + "\n</table>\n"
+    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>\n"
 
 
 _PAGE = Template("""<!doctype html>
@@ -130,12 +132,14 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --paper: #fff; --ink: #1b1d1f; --grey: #6b7076; --line: #dcdfe2 }
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1d1f; --grey: #6b7076; --line: #dcdfe2;
+  --red: #d01f1f; --blue: #1f5fd6 }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #16181a; --ink: #e6e8ea; --grey: #9aa0a6; --line: #34383c }
+  :root { --paper: #16181a; --ink: #e6e8ea; --grey: #9aa0a6; --line: #34383c;
+    --red: #ff6b6b; --blue: #7aa5ff }
 }
 body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  margin: 2rem auto; max-width: 1304px; padding: 0 1rem }
+  margin: 2rem auto; max-width: 1304px; padding: 0 1rem; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem }
 h3 { font-size: 1rem; margin: 1.5rem 0 0 } p { margin: 0.2rem 0 0.6rem; color: var(--grey) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -143,10 +147,10 @@ td, th { border-bottom: 1px solid var(--line); padding: 0.15rem 1.2rem 0.15rem 0
   text-align: right }
 td:first-child, th:first-child { text-align: left }
 th { color: var(--grey); font-weight: 500 }
-.row { display: grid; gap: 8px; grid-template-columns: repeat(4, 320px); margin-bottom: 8px;
-  overflow-x: auto }
+.wide { overflow-x: auto }
+.row { display: flex; flex-wrap: wrap; gap: 8px; margin-bottom: 8px }
 details { margin-top: 1rem }
-.red { color: #eb2828 } .blue { color: #3278ff }
+.red { color: var(--red) } .blue { color: var(--blue) }
 </style>
 <h1>$title</h1>
 $figures

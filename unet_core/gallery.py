@@ -88,10 +88,11 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark }
+:root { color-scheme: light dark; --grey: #6b7076 }
+@media (prefers-color-scheme: dark) { :root { --grey: #9aa0a6 } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1340px; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.05rem; margin: 1.8rem 0 0 }
-p, figcaption { color: #808489; margin: 0 0 0.4rem; font-variant-numeric: tabular-nums }
+p, figcaption { color: var(--grey); margin: 0 0 0.4rem; font-variant-numeric: tabular-nums }
 .row { display: flex; flex-wrap: wrap; gap: 10px; align-items: flex-start }
 figure { margin: 0; max-width: 320px } img { display: block; max-width: 100% }
 </style>

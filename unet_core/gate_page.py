@@ -44,7 +44,8 @@ def write_pictures(
             for view, picture in (("whole", whole.error), ("spot", spot.error)):
                 file = f"{number}-{name}-{view}.jpg"
                 (folder / file).write_bytes(encode_jpeg(picture, subsampling="4:4:4"))
-                cells.append(f'<img src="{file}" alt="{name}, {view}">')
+                alt = html.escape(f"{compared.frame} of {compared.car}, {name}, {view}")
+                cells.append(f'<img src="{file}" alt="{alt}">')
         caption = (
             f"{compared.car}/{compared.frame} ({compared.kind}): "
             f"{compared.champion.dice:.4f} → {compared.candidate.dice:.4f}"
@@ -103,10 +104,10 @@ def _figures(verdict: Verdict) -> str:
     ]
     low, high = verdict.interval
     return (
-        "<table><tr><th>holdout</th><th>champion</th><th>candidate</th></tr>"
-        f"{''.join(rows)}</table><p>Dice by car {verdict.gain:+.5f}, 95 % interval {low:+.5f} to "
-        f"{high:+.5f}; boundary F {verdict.boundary_gain:+.4f}; "
-        f"{verdict.times_as_long:.2f} times as long</p>"
+        "<div class=wide><table><tr><th>holdout</th><th>champion</th><th>candidate</th></tr>"
+        f"{''.join(rows)}</table></div>"
+        f"<p>Dice by car {verdict.gain:+.5f}, 95 % interval {low:+.5f} to {high:+.5f}; "
+        f"boundary F {verdict.boundary_gain:+.4f}; {verdict.times_as_long:.2f} times as long</p>"
     )
 
 
@@ -135,7 +136,9 @@ _PAGE = Template("""<!doctype html>
 <title>$title</title>
 <style>
 :root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1304px; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1304px; padding: 0 1rem;
+  overflow-wrap: anywhere }
+.wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { border-bottom: 1px solid #8884; padding: .15rem 1.2rem .15rem 0; text-align: right }
 td:first-child, th:first-child { text-align: left }
@@ -143,7 +146,7 @@ td:first-child, th:first-child { text-align: left }
   linear-gradient(#888, #888) center/1px 100% no-repeat }
 .bar i { position: absolute; height: 100% }
 .up { background: #3278ff } .down { background: #eb2828 }
-.row { display: flex; gap: 8px; overflow-x: auto }
+.row { display: flex; flex-wrap: wrap; gap: 8px }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 8px }
 .sheet figure { margin: 0 } .sheet img { width: 100% }
 </style>
@@ -154,8 +157,8 @@ $figures
 $learned
 $not_learned
 <h2>Slices</h2>
-<table><tr><th>slice</th><th>frames</th><th>cars</th><th>champion</th><th>candidate</th>
-<th>gain</th><th></th></tr>$slices</table>
+<div class=wide><table>
+<tr><th>slice</th><th>frames</th><th>cars</th><th>champion</th><th>candidate</th><th>gain</th><th></th></tr>$slices</table></div>
 <h2>Where they differ most</h2>
 <p>Champion, then candidate: whole, and the worst spot pixel by pixel. Red was taken for car and is
 not, blue is car that was missed.</p>

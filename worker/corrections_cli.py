@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from worker.cli_options import Inbox as InboxOption
 from worker.cli_options import Json, Outbox
+from worker.shoots import printable
 
 if TYPE_CHECKING:
     from worker.corrections.shelf import Entry
@@ -89,9 +90,12 @@ def _show(rows: list[Row]) -> None:
     if not rows:
         out.print("No mask was corrected yet")
         return
-    table = Table("shoot", "frame", "state", "taken up", "notes", box=None, pad_edge=False)
+    heads = ("shoot", "frame", "state", "taken up", "notes")
+    columns = [Column(head, overflow="fold") for head in heads]
+    table = Table(*columns, box=None, pad_edge=False)
     colours = {"in force": "green", "refused": "red"}
     for row in rows:
         state = f"[{colours.get(row.state, 'cyan')}]{row.state}[/]"
-        table.add_row(escape(row.shoot), escape(row.frame), state, row.date[:10], escape(row.note))
+        shoot, frame, note = (escape(printable(t)) for t in (row.shoot, row.frame, row.note))
+        table.add_row(shoot, frame, state, row.date[:10], note)
     out.print(table)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console, Group
 from rich.segment import Segment, Segments
 from rich.style import Style
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from worker.errors import PresetError
@@ -57,7 +57,10 @@ def presets(
 def _show(found: dict[str, tuple[Path, Preset]], folder: Path) -> None:
     from worker.finish.tryout import try_out
 
-    table = Table(box=None, padding=(0, 2, 1, 0), show_header=False)
+    columns = [Column(overflow="fold")]
+    if out.is_terminal:
+        columns.insert(0, Column(width=_SMALL[0], no_wrap=True))
+    table = Table(*columns, box=None, padding=(0, 2, 1, 0), show_header=False)
     for name, (path, preset) in found.items():
         text = Text.assemble((name, "bold"), "\n", *(f"{line}\n" for line in _lines(preset)))
         text.append(str(path), "dim")

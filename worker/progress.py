@@ -20,7 +20,7 @@ from worker.intake.inbox import Inbox, View
 from worker.intake.plan import Decision, Stage, missing
 from worker.outbox.manifest import Manifest
 from worker.queue.leases import Leases
-from worker.shoots import counted
+from worker.shoots import counted, printable
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Reporter:
             self._say(tally.finished[name])
         for path, sentence in sorted(view.problems.items()):
             if self._problems.get(path) != sentence:
-                self._say(f"{path}: {sentence}", style="yellow")
+                self._say(printable(f"{path}: {sentence}"), style="yellow")
         self._problems = dict(view.problems)
         self._known &= tally.finished.keys()  # a shoot that gets new frames is told of again
         rate = self._rate(tally)
@@ -152,5 +152,5 @@ def _sentence(manifest: Manifest) -> str:
     failed = manifest.failed()
     good = len(manifest.frames) - len(failed)
     line = f"{manifest.shoot} is {manifest.status}: {good} of {len(manifest.frames)} frames"
-    rows = [f"  {row.source.path}: {row.error.message}" for row in failed if row.error]
-    return "\n".join([line, *rows])
+    rows = [f"{row.source.path}: {row.error.message}" for row in failed if row.error]
+    return "\n  ".join(map(printable, [line, *rows]))

@@ -86,6 +86,12 @@ def speakable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def printable(text: str) -> str:
+    """The text on one line, with a replacement sign for what is no character (lone surrogates
+    from file names that are not UTF-8, control characters)."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+
+
 def ignored(name: str) -> bool:
     """Whether a name belongs to the system or to a copy under way, and is passed over."""
     lower = name.lower()

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from worker.booth.history import BoothHistory
@@ -30,7 +30,7 @@ from worker.queue.broker import EmbeddedRedis
 from worker.queue.leases import Leases, gave_up
 from worker.queue.roster import WorkerBeat, missing_workers, workers
 from worker.settings import Settings
-from worker.shoots import counted
+from worker.shoots import counted, printable
 
 
 @dataclass
@@ -199,7 +199,7 @@ def show(status: Status, console: Console) -> None:
     """Prints the status for a person."""
     console.print(_table(status.shoots) if status.shoots else "No shoots in the inbox.")
     for line in _lines(status):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def follow(
@@ -227,20 +227,30 @@ def follow(
 def _at_a_glance(status: Status) -> RenderableType:
     shown = [shoot for shoot in status.shoots if shoot.state != "complete"]
     complete = f"complete: {counted(len(status.shoots) - len(shown), 'shoot')}"
-    return Group(_table(shown), *map(Text, [complete, *_lines(status)]))
+    # What needs a person comes first: what does not fit is cut off at the bottom.
+    lines = map(Text, map(printable, [*_lines(status), complete]))
+    return Group(*lines, _table(shown, most_notes=3))
 
 
-def _table(shoots: list[ShootStatus]) -> Table:
-    table = Table("shoot", "state", "frames", "notes", box=None, pad_edge=False)
+def _table(shoots: list[ShootStatus], *, most_notes: int | None = None) -> Table:
+    heads = ("shoot", "state", "frames", "notes")
+    columns = [Column(head, overflow="fold") for head in heads]  # a name that is cut tells nothing
+    table = Table(*columns, box=None, pad_edge=False)
     for shoot in shoots:
         colour = COLOURS.get(shoot.state, "cyan")
         table.add_row(
-            escape(shoot.shoot),
+            escape(printable(shoot.shoot)),
             f"[{colour}]{shoot.state}[/]",
             f"{shoot.done}/{shoot.frames}",
-            escape("\n".join(shoot.notes)),
+            escape("\n".join(_at_most(shoot.notes, most_notes))),
         )
     return table
+
+
+def _at_most(notes: list[str], most: int | None) -> list[str]:
+    shown = [printable(note) for note in notes[:most]]
+    rest = len(notes) - len(shown)
+    return shown + ([f"and {rest} more"] if rest else [])
 
 
 def _lines(status: Status) -> list[str]:

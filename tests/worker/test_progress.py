@@ -68,6 +68,17 @@ def test_a_shoot_that_is_done_is_counted_though_its_manifest_is_not_read_again(
     assert (later.done, later.failed) == (0, 0)
 
 
+def test_a_name_cannot_forge_a_line_nor_speak_to_the_terminal(
+    places: Places, inbox: Inbox, leases: Leases
+) -> None:
+    text = io.StringIO()
+    reporter = Reporter(Console(file=text, width=200), lambda: 0.0)
+    view = inbox.view(0.0)
+    view.problems["a\x1b]0;b\x07\nvan is complete"] = "no"
+    reporter.show(ProgressView(inbox, leases).tally(view), view)
+    assert text.getvalue().splitlines() == ["a\ufffd]0;b\ufffd van is complete: no"]
+
+
 def test_where_nobody_looks_each_event_is_a_plain_line(
     places: Places, inbox: Inbox, leases: Leases
 ) -> None:

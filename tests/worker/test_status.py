@@ -27,7 +27,7 @@ from worker.queue.leases import Leases, Note, queued
 from worker.queue.messages import JobMessage
 from worker.queue.roster import WorkerBeat, beat
 from worker.settings import Settings, read_settings
-from worker.status import Status, gather, show
+from worker.status import ShootStatus, Status, _at_a_glance, gather, show
 
 JOB = "0" * 32
 pytestmark = pytest.mark.usefixtures("dated")
@@ -289,6 +289,48 @@ def test_a_person_sees_every_shoot_problem_and_worker(
     for words in ("[bold]car", "ready", "0/2", "empty: this folder holds no photo", "studio-7"):
         assert words in text.getvalue()
     assert "Redis: running" in text.getvalue()
+
+
+def test_at_a_glance_what_needs_a_person_comes_before_the_shoots_of_which_three_notes_show() -> (
+    None
+):
+    notes = [f"0{number}.jpg: it ends too early" for number in range(8)]
+    status = Status(
+        shoots=[
+            ShootStatus("car", "incomplete", 0, 8, notes),
+            ShootStatus("van", "complete", 2, 2),
+        ],
+        problems={"notes": "this folder holds no photo"},
+        booth=[],
+        workers=[],
+        missing={},
+        night=None,
+        broker="running",
+    )
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(_at_a_glance(status))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[:3] == [
+        "notes: this folder holds no photo",
+        "Redis: running",
+        "complete: 1 shoot",
+    ]
+    assert lines[-1].strip() == "and 5 more"
+
+
+def test_names_are_whole_on_a_narrow_terminal_and_bring_no_control_characters(
+    settings: Settings, places: Places, redis: Redis
+) -> None:
+    long = "WVWZZZAUZLW123456_2026-11-30_halle2_hinten"
+    drop(places, long)
+    drop(places, "red\x1b[31m\nvan is complete")
+    text = io.StringIO()
+    show(gather(settings), Console(file=text, width=80))
+    assert "\x1b" not in text.getvalue()
+    assert not any(line.startswith("van is complete") for line in text.getvalue().splitlines())
+    first = "".join(line.split(" ")[0] for line in text.getvalue().splitlines())
+    assert long in first
+    assert "…" not in text.getvalue()
 
 
 def test_the_doctor_finds_a_gpu_that_nobody_can_compute_on(

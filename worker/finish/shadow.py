@@ -39,7 +39,7 @@ _END_ON, _SIDE_ON = (1.2, 1.9), (1.4, 2.0)
 end-on, and from where not at all; from where it is seen from the side, and from where wholly."""
 _AHEAD = 0.055
 """How much further down than the bumper the shade reaches end-on, likewise."""
-_THROUGH = 0.45
+_THROUGH = 0.3
 """Part of the shade under the car that is missing halfway between its wheels from the side."""
 _BEHIND = 0.2
 """How far the shade goes on behind the car from the side, likewise, so that no blur lights the

@@ -6,6 +6,8 @@ import unicodedata
 
 from PIL import ImageFont
 
+from worker.shoots import printable
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _ELLIPSIS = "…"
@@ -15,12 +17,6 @@ _PLAIN = str.maketrans(
     {"–": "-", "—": "-", "×": "x", "−": "-", "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
     | {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "\ufffd": "?"}
 )
-
-
-def printable(text: str) -> str:
-    """The text on one line, with a replacement sign for what is no character (lone surrogates
-    from file names that are not UTF-8, control characters)."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
 
 
 def shorten(text: str, font: Font, width: float) -> str:

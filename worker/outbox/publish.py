@@ -148,8 +148,14 @@ class Staging:
         turning = [row for row in manifest.frames if "composite" in row.outputs]
         if turning:
             size = turning[0].picture_size or (turning[0].width or 3, turning[0].height or 2)
-            pictures = [row.outputs["composite"].path for row in turning]
-            self.write(SPIN, spin_page(pictures, title=self.shoot, size=size).encode())
+            made = [row.outputs["composite"] for row in turning]
+            page = spin_page(
+                [picture.path for picture in made],
+                title=self.shoot,
+                size=size,
+                digests=[picture.sha256 for picture in made],
+            )
+            self.write(SPIN, page.encode())
 
     def _sweep(self, manifest: Manifest) -> None:
         """Removes what the manifest does not name: leftovers of an attempt with other settings."""

@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
-from worker.outbox.lettering import Font, printable, shorten, wrap
-from worker.shoots import counted
+from worker.outbox.lettering import Font, shorten, wrap
+from worker.shoots import counted, printable
 
 _TEMPLATE = Path(__file__).with_name("spin.html")
 
@@ -69,18 +69,23 @@ def contact_sheet(
     return buffer.getvalue()
 
 
-def spin_page(pictures: Sequence[str], *, title: str, size: tuple[int, int]) -> str:
+def spin_page(
+    pictures: Sequence[str], *, title: str, size: tuple[int, int], digests: Sequence[str] = ()
+) -> str:
     """An HTML page, complete in itself, on which the car turns under the finger.
 
     ``pictures`` are file names relative to the page, in order of angle; ``size`` is a picture's
-    width and height in px. Written as UTF-8 next to the pictures, it works from disk without a
-    network. Raises ValueError where there is no picture.
+    width and height in px. With the pictures' ``digests`` a browser that has seen the shoot before
+    takes a picture that was made anew, and no other, once more. Written as UTF-8 next to the
+    pictures, it works from disk without a network. Raises ValueError where there is no picture.
     """
     if not pictures:
         raise ValueError("a spin page needs one picture at least")
     # Percent-encoding leaves nothing that could end the attribute or the script it is put into;
     # surrogateescape gives a name that is not UTF-8 its bytes back.
     links = [quote(name, errors="surrogateescape") for name in pictures]
+    if digests:
+        links = [f"{link}?{d[:8]}" for link, d in zip(links, digests, strict=True)]
     template = _TEMPLATE.read_text("utf-8")
     values = {
         "policy": _policy(template),

@@ -21,7 +21,7 @@ def test_the_floor_is_darkest_where_a_tyre_stands(drawn: DrawnCar) -> None:
 
 def test_the_floor_under_the_car_is_dark_and_fades_towards_the_viewer(drawn: DrawnCar) -> None:
     column = soft_shadow(drawn.alpha, SOFT)[:, 242]
-    assert column[SILL + 6] < 0.45
+    assert column[SILL + 6] < 0.4
     assert column[FLOOR] > 0.9
     assert np.all(np.diff(column[TYRE:FLOOR]) > 0)
 
@@ -43,7 +43,7 @@ def test_end_on_the_floor_is_dark_further_down_than_the_bumper() -> None:
 
 def test_from_the_side_light_comes_through_between_the_wheels(drawn: DrawnCar) -> None:
     row = soft_shadow(drawn.alpha, SOFT)[TYRE - 8]
-    assert row[242] > row[165] + 0.05
+    assert row[242] > row[160] + 0.03
     assert row[242] < 0.6
 
 

@@ -178,6 +178,16 @@ def test_the_page_lists_its_pictures_by_encoded_names_in_order() -> None:
     assert (image["src"], image["width"], image["height"]) == (links[0], "600", "400")
 
 
+def test_a_picture_that_was_made_anew_has_another_link() -> None:
+    pages = [
+        spin_page(["a.jpg", "b.jpg"], title="car", size=(3, 2), digests=["1" * 64, digest * 64])
+        for digest in "23"
+    ]
+    for page, digest in zip(pages, "23", strict=True):
+        links = json.loads(next(t for t in Parts(page).texts["script"] if t.startswith("[")))
+        assert links == ["a.jpg?11111111", f"b.jpg?{digest * 8}"]
+
+
 def test_a_file_name_that_is_not_utf_8_keeps_its_bytes() -> None:
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     assert "caf%E9.jpg" in spin_page([name], title=name, size=(3, 2)).encode().decode()
