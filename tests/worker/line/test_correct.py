@@ -89,7 +89,8 @@ def test_a_corrected_frame_is_made_anew_and_says_so(
     assert (mask_of(bench, "02") == drawn()).all()
     now = bench.files(done)
     changed = {name for name in now if now[name] != at_first[name]}
-    assert changed == {"02.jpg", "masks/02.png", "contact-sheet.jpg", "manifest.json"}
+    reports = {"contact-sheet.jpg", "spin.html", "manifest.json"}
+    assert changed == {"02.jpg", "masks/02.png", *reports}
     others = [r for r in bench.manifest().frames if r.name != "02"]
     assert others == [r for r in before.frames if r.name != "02"]
     assert not decoded, "no frame goes through the network again"
