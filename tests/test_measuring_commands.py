@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+PATIENCE_SECONDS = 300
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 20)
 
 
 def run(script: str, *arguments: str) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
         [sys.executable, str(SCRIPTS / script), *arguments, "--json"],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,7 @@ from worker.finish.golden import GOLDEN
 log = logging.getLogger(__name__)
 
 UNLIKELY = 0.5
+"""Dice of the golden picture below which a worker asks at its start whether that is meant."""
 LOST = 0.1
 """Where the champion before knew the golden picture, a new one with so much less Dice on it is
 refused, whoever named it."""
