@@ -135,7 +135,8 @@ def run(options: argparse.Namespace) -> int:
             markup=False,
         )
         return 1
-    recipe_used[TRAINED_ON] = sorted(seen | _cars(split.training) | _cars(split.validation))
+    learned = [pair for pair in (*split.training, *split.validation) if not pair.rendered]
+    recipe_used[TRAINED_ON] = sorted(seen | _cars(learned))
     card = card.model_copy(update={"recipe": recipe_used})
     if split.holdout:
         rounded = trained.half().float()  # just the weights that are kept

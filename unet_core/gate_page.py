@@ -158,7 +158,8 @@ $learned
 $not_learned
 <h2>Slices</h2>
 <div class=wide><table>
-<tr><th>slice</th><th>frames</th><th>cars</th><th>champion</th><th>candidate</th><th>gain</th><th></th></tr>$slices</table></div>
+<tr><th>slice</th><th>frames</th><th>cars</th><th>champion</th><th>candidate</th><th>gain</th>
+<th></th></tr>$slices</table></div>
 <h2>Where they differ most</h2>
 <p>Champion, then candidate: whole, and the worst spot pixel by pixel. Red was taken for car and is
 not, blue is car that was missed.</p>
