@@ -59,6 +59,8 @@ class Order:
     cores: Cores = field(default_factory=lambda: Cores(1))
     """Held while a frame computes: where each core has a frame of its own, none loses its pictures
     from the core's caches, and another is at hand while one waits for the disk."""
+    comes_again: bool = False
+    """Whether an attempt that fails because a photo cannot be reached has a next one."""
     trial: Trial | None = None
     """An earlier attempt died: try each photo in a process of its own before it is begun here, note
     that it is begun, and set aside a killer."""
@@ -66,8 +68,8 @@ class Order:
 
 def make_frame(frame: Frame, order: Order) -> FrameRow:
     """Makes one frame and its row. A bad photo is a row with its error, never an exception;
-    a full disk, a device that fails or an impossible preset does raise, because it is not the
-    photo's fault."""
+    a full disk, a device that fails, an impossible preset and, as long as the job comes again, a
+    photo that cannot be reached do raise, because it is not the photo's fault."""
     with about(shoot=order.staging.shoot, frame=frame.name, job=order.job):
         return _make(frame, order)
 
@@ -77,15 +79,7 @@ def _make(frame: Frame, order: Order) -> FrameRow:
     source = SourceRecord(**dataclasses.asdict(frame.source))
     try:
         source = _seen_now(path, frame.source)
-        reason = order.trial and _guilt(frame, path, order)
-        row = _killer(frame, source, reason) if reason else _finish(frame, source, path, order)
-    except ImageError as error:
-        if not order.inbox.is_dir():  # the share is gone, not this photo
-            raise FolderError(f"the inbox {order.inbox} went away") from error
-        message = str(error)
-        if error.code in OUT_OF_REACH:  # the file stays as it is: nobody sees that it is well again
-            message += f" Then: cyclorama retry {order.staging.shoot}"
-        row = _failed(frame, source, error.code, message)
+        row = _made_or_bad(frame, source, path, order)
     except MemoryError:
         raise
     except (OSError, CycloramaError):
@@ -101,6 +95,24 @@ def _make(frame: Frame, order: Order) -> FrameRow:
     )
     order.staging.add(row)
     return row
+
+
+def _made_or_bad(frame: Frame, source: SourceRecord, path: Path, order: Order) -> FrameRow:
+    """The row of a finished frame, or of a photo that is at fault."""
+    try:
+        reason = order.trial and _guilt(frame, path, order)
+        return _killer(frame, source, reason) if reason else _finish(frame, source, path, order)
+    except ImageError as error:
+        if not order.inbox.is_dir():  # the share is gone, not this photo
+            raise FolderError(f"the inbox {order.inbox} went away") from error
+        message = str(error)
+        if error.code in OUT_OF_REACH:  # the file stays as it is: nobody sees that it is well again
+            if order.comes_again and error.code != "missing":
+                raise FolderError(
+                    f"the photo {frame.source.path} is out of reach: {error.what}", cure=error.cure
+                ) from error
+            message += f" Then: cyclorama retry {order.staging.shoot}"
+        return _failed(frame, source, error.code, message)
 
 
 def _finish(frame: Frame, source: SourceRecord, path: Path, order: Order) -> FrameRow:

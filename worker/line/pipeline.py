@@ -69,6 +69,8 @@ class LineOptions:
     """A photo on trial that takes longer hangs."""
     at_work: int = 64
     """Frames, of all jobs together, that compute at once."""
+    reads: int = 3
+    """Attempts after which a photo that cannot be reached is a failed frame."""
 
 
 class Listener(Protocol):
@@ -207,6 +209,7 @@ class Line:
             max_pixels=self._options.max_pixels,
             vigil=self.vigil,
             cores=self._cores,
+            comes_again=message.attempt < options.reads,
         )
         with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
             self._notes.note(message, "working", done=len(frames) - len(rest))

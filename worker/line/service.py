@@ -131,6 +131,7 @@ def make_line(settings: Settings, redis: Redis) -> tuple[Line, ModelSlot, Batche
             max_pixels=int(settings.max_megapixels * 1e6),
             worker=worker_name(),
             frame_seconds=settings.frame_seconds,
+            reads=min(LineOptions.reads, settings.max_attempts),
         ),
     )
     return line, slot, batcher

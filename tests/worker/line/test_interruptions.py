@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, Crash, assert_clean
+from unet_core.images import UnreadableImage
 from unet_core.segment import Picture, Segmenter
 from worker.errors import LeaseLost
 from worker.line import frame as frame_module
@@ -154,6 +155,34 @@ def test_a_full_disk_fails_the_attempt_publishes_nothing_and_the_next_one_comple
     bench.work(attempt=2)
     assert "02.jpg" in decoded
     assert (bench.manifest().status, bench.manifest().attempts) == ("complete", 2)
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_photo_that_cannot_be_read_is_tried_again_before_the_shoot_goes_without_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    decode, stale = frame_module.decode, {"02.jpg"}
+
+    def read(path: Path, **options: object) -> object:
+        if path.name in stale:
+            raise UnreadableImage(f"{path.name} could not be read", code="read-failed", cure="Look")
+        return decode(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(frame_module, "decode", read)
+    for attempt in (1, 2):
+        bench.work(attempt=attempt)
+        note = bench.leases.note("car")
+        assert note
+        assert (note.state, note.attempt) == ("failed", attempt)
+        assert note.error == "the photo car/02.jpg is out of reach: 02.jpg could not be read. Look"
+        assert not bench.places.published("car").exists()
+    if comes_back:
+        stale.clear()
+    bench.work(attempt=3)
+    errors = {row.name: row.error.code for row in bench.manifest().frames if row.error}
+    assert errors == ({} if comes_back else {"02": "read-failed"})
     assert_clean(bench)
 
 
