@@ -25,6 +25,8 @@ from unet_core.devices import is_out_of_memory
 from worker.outbox.manifest import Batch
 
 log = logging.getLogger(__name__)
+GROWS_AFTER = 500
+"""Batches in a row that fit, after which a device that had too little memory is given more."""
 Picture = NDArray[np.uint8]
 
 
@@ -59,11 +61,13 @@ class Batcher:
     def __init__(
         self, *, size: int, lanes: int = 1, is_lost: Callable[[], bool] = lambda: False
     ) -> None:
-        """At most ``size`` pictures in a batch, fewer once so many did not fit into the device's
-        memory; ``lanes`` batches at once. Without lanes each picture goes through alone, in the
+        """At most ``size`` pictures in a batch, for a while fewer once so many did not fit into the
+        device's memory; ``lanes`` batches at once. Without lanes each picture goes through alone, in the
         thread that brings it. ``is_lost`` is asked after an error: whether the device computes
         nothing any more."""
-        self.size = size
+        self.size = self._largest = size
+        self._fitted = 0
+        """Batches in a row that fit."""
         self.device_lost = False
         """Whether nothing that is submitted can be served any more."""
         self._is_lost = is_lost
@@ -139,6 +143,7 @@ class Batcher:
         else:
             for waiting, mask in served:
                 waiting.result.set_result(Masked(mask, record))
+            self._grow()
             return
         # Only now: as long as the error was at hand, so was all that the batch had computed.
         with contextlib.suppress(RuntimeError):
@@ -148,14 +153,21 @@ class Batcher:
             self._serve(part, number)
             together = min(together, self.size)  # which may shrink on the way
 
+    def _grow(self) -> None:
+        """Whatever took the device's memory may be gone."""
+        self._fitted += 1
+        if self.size < self._largest and self._fitted >= GROWS_AFTER:
+            self.size, self._fitted = min(2 * self.size, self._largest), 0
+            log.info("batches of %d pictures are tried again", self.size)
+
     def _together_after(self, error: Exception, batch: list[_Waiting], number: int) -> int:
         """How many pictures of a batch that failed go together in the next try."""
         if not is_out_of_memory(error):
             log.warning("batch %d failed (%s); its pictures go one by one", number, error)
             return 1
-        self.size = min(self.size, len(batch) // 2)
+        self.size, self._fitted = min(self.size, len(batch) // 2), 0
         log.warning(
-            "%d pictures were too many for the device; from now on %d at most go together",
+            "%d pictures were too many for the device; for a while %d at most go together",
             len(batch),
             self.size,
         )

@@ -109,7 +109,8 @@ def _made_or_bad(frame: Frame, source: SourceRecord, path: Path, order: Order) -
         if error.code in OUT_OF_REACH:  # the file stays as it is: nobody sees that it is well again
             if order.comes_again and error.code != "missing":
                 raise FolderError(
-                    f"the photo {frame.source.path} is out of reach: {error.what}", cure=error.cure
+                    f"the photo {frame.source.path} is out of reach: {error.what}",
+                    cure="Look at the disk or the share; the shoot is tried again by itself",
                 ) from error
             message += f" Then: cyclorama retry {order.staging.shoot}"
         return _failed(frame, source, error.code, message)

@@ -140,6 +140,36 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_that_is_remembered(
     batcher.close()
 
 
+def test_memory_that_was_short_for_a_while_makes_batches_small_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Shared(GatedNetwork):
+        room = 2
+
+        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+            masks = super().segment(pictures)
+            if len(pictures) > self.room:
+                raise torch.cuda.OutOfMemoryError("another program has them")
+            return masks
+
+    monkeypatch.setattr("worker.line.batcher.GROWS_AFTER", 12)
+    batcher, network = Batcher(size=8), Shared()
+
+    def largest_batch() -> int:
+        network.gate.clear()
+        futures = [batcher.submit(network, picture(value), job="car") for value in range(9)]
+        network.gate.set()
+        return max(future.result(10).batch.size for future in futures)
+
+    largest_batch()
+    assert batcher.size == 2
+    network.room = 8
+    found = [largest_batch() for _ in range(12)]
+    assert found[0] == 2
+    assert found[-1] == batcher.size == 8
+    batcher.close()
+
+
 @pytest.mark.parametrize("size", [1, 4])
 def test_on_a_device_that_is_lost_every_picture_fails_at_once_and_nobody_waits(size: int) -> None:
     lost = threading.Event()
