@@ -37,6 +37,8 @@ class Score:
     edge_counts: Counts = field(default_factory=Counts.none)
     """For the calibration of many pictures: of the whole picture, and near the true edge; by the
     network's own mask, because a refined one holds shares of a pixel and no probabilities."""
+    opening_counts: Counts = field(default_factory=Counts.none)
+    """Of what is seen through the subject: small, and a good part of its outline."""
 
     @property
     def angle(self) -> int:
@@ -93,6 +95,7 @@ def measure(segmenter: Segmenter, pair: Pair) -> Score:
         milliseconds=milliseconds,
         counts=promised.counts,
         edge_counts=promised.edge_counts,
+        opening_counts=found.opening_counts,
     )
 
 
@@ -124,6 +127,7 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
         "boundary_f_4px_mean": fmean(score.boundary_f_4px for score in scores),
         "hausdorff_95_px_mean": fmean(score.hausdorff_95_px for score in scores),
         "hausdorff_95_px_worst": max(score.hausdorff_95_px for score in scores),
+        "openings_found": total(score.opening_counts for score in scores).left_open,
         "calibration_error": total(score.counts for score in scores).calibration_error,
         "edge_calibration_error": total(score.edge_counts for score in scores).calibration_error,
     }

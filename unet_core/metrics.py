@@ -55,6 +55,13 @@ class Counts:
         return 2 * int(self.pixels[1, 128:].sum()) / total if total else 1.0
 
     @property
+    def left_open(self) -> float:
+        """The share of what is not subject that is left out of the mask, in [0, 1]: specificity;
+        1.0 where there is nothing to leave out."""
+        outside = int(self.pixels[0].sum())
+        return int(self.pixels[0, :128].sum()) / outside if outside else 1.0
+
+    @property
     def iou(self) -> float:
         """|A∩B| / |A∪B|, in [0, 1]; two empty masks agree (1.0)."""
         union = int(self.pixels[:, 128:].sum() + self.pixels[1, :128].sum())
@@ -138,6 +145,8 @@ class Comparison:
     """Of the whole picture."""
     edge_counts: Counts
     """Of what lies within ``NEAR_EDGE_PX`` of the true outline."""
+    opening_counts: Counts
+    """Of what is seen through the subject: floor between spokes, wall below a roof rail."""
     outlines: Outlines
 
 
@@ -160,8 +169,11 @@ def compare(mask: Mask, truth: Mask) -> Comparison:
         same=bool(np.array_equal(alpha >= 128, truly)),
         diagonal_px=math.hypot(*mask.shape),
     )
-    band = to_truth <= NEAR_EDGE_PX
-    return Comparison(counts, Counts.of(alpha[band], truly[band]), outlines)
+    edge, open_ = (
+        Counts.of(alpha[part], truly[part])
+        for part in (to_truth <= NEAR_EDGE_PX, openings(truly))
+    )
+    return Comparison(counts, edge, open_, outlines)
 
 
 def dice(mask: Mask, truth: Mask) -> float:
@@ -199,6 +211,16 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inner = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(mask & (inner == 0), np.bool_)
+
+
+def openings(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) bool: what is not subject and has the subject, and nothing else, around it
+    (4-neighbours)."""
+    _, labels = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    inside = np.ones(int(labels.max(initial=0)) + 1, np.bool_)
+    inside[border] = inside[0] = False  # 0 is the subject
+    return np.asarray(inside[labels], np.bool_)
 
 
 def distance_to(points: NDArray[np.bool_]) -> NDArray[np.float32]:

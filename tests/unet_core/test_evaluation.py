@@ -143,6 +143,7 @@ def test_a_summary_has_means_the_worst_and_the_counts() -> None:
         "boundary_f_4px_mean": 0.60782,
         "hausdorff_95_px_mean": 2.0,
         "hausdorff_95_px_worst": 5.0,
+        "openings_found": 1,
         "calibration_error": 0,
         "edge_calibration_error": 0,
     }

@@ -23,6 +23,7 @@ from unet_core.metrics import (
     distance_to,
     hausdorff_95,
     iou,
+    openings,
     outline,
     total,
 )
@@ -155,6 +156,34 @@ def test_outlines_and_distances_are_what_brute_force_finds() -> None:
         for y in range(mask.shape[0])
     ]
     np.testing.assert_allclose(distance_to(outline(mask)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_openings_are_what_cannot_be_reached_from_the_border(seed: int) -> None:
+    mask = random_blobs(seed)
+    height, width = mask.shape
+    edges = {*((y, x) for y in (0, height - 1) for x in range(width))}
+    edges |= {*((y, x) for y in range(height) for x in (0, width - 1))}
+    reached, todo = np.zeros_like(mask), [p for p in edges if not mask[p]]
+    while todo:
+        y, x = todo.pop()
+        reached[y, x] = True
+        around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+        inside = [(v, u) for v, u in around if 0 <= v < height and 0 <= u < width]
+        todo += [p for p in inside if not (mask[p] or reached[p])]
+    assert (openings(mask) == ~(mask | reached)).all()
+    assert openings(mask).any(), "or the test says nothing"
+
+
+def test_a_comparison_counts_what_is_left_open_of_the_truths_openings() -> None:
+    truth = SQUARE.copy()
+    truth[5:7, 5:7] = 0
+    mask = SQUARE.copy()
+    mask[5, 5] = 127
+    assert compare(mask, truth).opening_counts.left_open == 0.25
+    assert compare(truth, truth).opening_counts.left_open == 1
+    assert compare(truth, SQUARE).opening_counts.left_open == 1, "there is none to leave open"
+    assert compare(truth, SQUARE).opening_counts.pixels.sum() == 0
 
 
 def test_a_subject_begins_at_128_and_bool_masks_are_themselves() -> None:
