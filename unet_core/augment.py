@@ -20,11 +20,6 @@ from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as tv
 
 Matrix = NDArray[np.float64]
-Box = tuple[tuple[float, float], tuple[float, float]]
-"""((left, right), (top, bottom)) in pixels."""
-
-OPENING_SHARE = 3e-5
-"""A hole in a mask is an opening from this share of the picture on: 70 pixels of 2 megapixels."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +38,6 @@ class Augmentation:
     on_subject: float = 0.4
     """How often the crop's centre lies in the subject's box instead of anywhere: a network that
     seldom sees the far corners of a booth finds subjects there."""
-    on_opening: float = 0.0
-    """How often instead near an opening of the subject, where it has one: the floor that is seen
-    between spokes is few pixels in all."""
     quarter_turn: float = 0.15
     rotation: float = 0.15
     rotation_degrees: float = 15.0
@@ -110,31 +102,10 @@ class Augmentation:
         box = (0.1 * width, 0.9 * width), (0.1 * height, 0.9 * height)
         if chance(rng, self.on_subject):
             box = subject_box(mask) or box
-        if self.on_opening and chance(rng, self.on_opening):
-            box = self._opening_box(mask, rng) or box
         return np.array([uniform(rng, *side) for side in box])
 
-    def _opening_box(self, mask: Tensor, rng: Generator) -> Box | None:
-        """Around one of the openings: half a crop, so that it lies anywhere in what is seen."""
-        if not (found := openings(mask)):
-            return None
-        x, y = found[int(uniform(rng, 0, len(found)))]
-        (height, width), scale = self.crop, max(mask.shape) / self.long_side_px
-        right, down = width * scale / 4, height * scale / 4
-        return (x - right, x + right), (y - down, y + down)
 
-
-def openings(mask: Tensor) -> list[tuple[float, float]]:
-    """(x, y) of the middles of the holes in (1, H, W) uint8 that are more than specks."""
-    outside = cv2.inRange(mask[0].numpy(), 0, 127)
-    _, labels, stats, middles = cv2.connectedComponentsWithStats(outside)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] > OPENING_SHARE * outside.size)
-    inner = np.setdiff1d(large, [0, *border])  # 0 is the subject
-    return [(float(x), float(y)) for x, y in middles[inner]]
-
-
-def subject_box(mask: Tensor) -> Box | None:
+def subject_box(mask: Tensor) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """((left, right), (top, bottom)) in pixels of what (1, H, W) uint8 marks; None if nothing."""
     left, top, width, height = cv2.boundingRect(mask[0].numpy())
     return ((left, left + width - 1), (top, top + height - 1)) if width and height else None

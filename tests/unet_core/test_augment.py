@@ -17,7 +17,6 @@ from unet_core.augment import (
     clutter,
     exposure_and_white_balance,
     on_new_background,
-    openings,
     smooth_noise,
     subject_box,
     through_jpeg,
@@ -27,7 +26,6 @@ from unet_core.augment import (
 
 MASK = torch.from_numpy(disc(80, 120, centre=(38, 66), radius=24))[None]
 IMAGE = torch.from_numpy(picture_of(MASK[0].numpy())).permute(2, 0, 1)
-RING = torch.where(torch.from_numpy(disc(80, 120, centre=(44, 80), radius=3))[None] > 0, 0, MASK)
 CALM = Augmentation(
     crop=(48, 72), long_side_px=120, far=0, on_subject=0, quarter_turn=0, rotation=0,
     new_background=0, no_subject=0, grey=0, blur=0, noise=0, jpeg=0,
@@ -110,7 +108,7 @@ def test_every_field_has_its_effect(name: str) -> None:
     else:
         off = CALM
     assert any(
-        not torch.equal(on(IMAGE, RING, rng(seed))[0], off(IMAGE, RING, rng(seed))[0])
+        not torch.equal(on(IMAGE, MASK, rng(seed))[0], off(IMAGE, MASK, rng(seed))[0])
         for seed in range(3)
     )
 
@@ -130,19 +128,6 @@ def test_a_crop_is_centred_in_the_subjects_box_if_asked() -> None:
     assert subject_box(corner) == ((95, 113), (5, 23))
     assert all(near._geometry(corner, corner, rng(seed))[1].any() for seed in range(20))
     assert not all(CALM._geometry(corner, corner, rng(seed))[1].any() for seed in range(20))
-
-
-def test_an_opening_is_in_the_crop_if_asked_and_where_there_is_none_the_subject() -> None:
-    small = replace(CALM, crop=(16, 24), on_opening=1)
-    ((x, y),) = openings(RING)
-
-    assert (round(x), round(y)) == (80, 44)
-    assert openings(MASK) == openings(torch.zeros_like(MASK)) == []
-    crops = [small._geometry(IMAGE, RING, rng(seed))[1] for seed in range(20)]
-    assert all(openings(crop) for crop in crops)
-    assert len({openings(crop)[0] for crop in crops}) > 10, "it lies anywhere in what is seen"
-    near = replace(small, on_subject=1)
-    assert all(near._geometry(IMAGE, MASK, rng(seed))[1].any() for seed in range(20))
 
 
 def test_an_empty_mask_has_no_box_and_still_gives_a_sample() -> None:
