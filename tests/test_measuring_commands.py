@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unet_core.booth import Booth
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 PATIENCE_SECONDS = 300
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 20)
@@ -66,10 +68,13 @@ def test_the_limits_of_a_large_studio_are_named_in_order() -> None:
 
 @pytest.mark.line
 def test_a_correction_is_timed_from_its_folder_to_the_outbox_in_its_parts(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CYCLORAMA_SETTLE_SECONDS", "0.4")
-    report = run("correction.py", "--size", "240", "160", "--repeats", "1")
+    car = Booth(seed=15, width=240, height=160, samples=4).render(1).image
+    for number in range(32):  # a correction goes to every copy of its photo
+        Image.fromarray(np.roll(car, number - 16, axis=1)).save(tmp_path / f"{number:02}.png")
+    report = run("correction.py", "--photos", str(tmp_path), "--repeats", "1")
 
     for kind in ("one frame", "all frames", "framed anew"):
         parts = list(report[kind].values())
