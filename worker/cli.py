@@ -22,7 +22,15 @@ from rich.markup import escape
 from worker.booth_cli import booth
 from worker.cli_options import Inbox, Json, Outbox
 from worker.corrections_cli import corrections
-from worker.errors import BrokerError, CycloramaError, FolderError, SettingsError, ShootError
+from worker.errors import (
+    BrokerError,
+    CycloramaError,
+    FolderError,
+    LeaseLost,
+    PresetError,
+    SettingsError,
+    ShootError,
+)
 from worker.logs import configure_logging
 from worker.models_cli import models_app
 from worker.presets_cli import presets
@@ -163,6 +171,7 @@ def reprocess(
     """Make new pictures from stored masks and originals, without the network."""
     from rich.progress import Progress
 
+    from worker.finish.presets import load_preset
     from worker.outbox.places import Places
     from worker.reprocess import finished
     from worker.reprocess import reprocess as reprocess_shoot
@@ -173,6 +182,8 @@ def reprocess(
         raise SettingsError("no shoot is named", cure="Name one or more, or use --all")
     settings = _settings(inbox=inbox, outbox=outbox)
     names = finished(Places(settings.inbox, settings.outbox), shoots or [])
+    if preset:
+        load_preset(preset, folders=[settings.presets])  # else each shoot would say it
     failed = False
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         for name in names:
@@ -185,9 +196,9 @@ def reprocess(
                     on_frame=lambda done, total: bar.update(task, completed=done, total=total),  # noqa: B023
                 )
                 out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
-            except (ShootError, FolderError) as error:
+            except (ShootError, FolderError, PresetError, LeaseLost, OSError) as error:
                 failed = True
-                err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+                err.print(f"error: {name}: {error}", markup=False, highlight=False, soft_wrap=True)
             bar.remove_task(task)
     raise typer.Exit(1 if failed else 0)
 

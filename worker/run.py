@@ -149,11 +149,11 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
         show = threading.Thread(
             target=_show, args=(ProgressView(inbox, leases), lambda: view, reporter, stop)
         )
-        show.start()
-        if couriers:
-            expect(settings)
-        courier.start()
         try:
+            if couriers:
+                expect(settings)
+            courier.start()
+            show.start()
             with beside_the_watcher(settings, metrics, last_word=once):
                 watch(
                     metrics.around(tick),
@@ -168,7 +168,8 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
             schedule.stop()
             crew.stop()
             courier.stop()
-            show.join()
+            if show.ident:
+                show.join()
         if refused:
             raise WorkerRefused(refused)
         view.problems |= deliver(settings) if once else {}

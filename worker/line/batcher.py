@@ -62,9 +62,9 @@ class Batcher:
         self, *, size: int, lanes: int = 1, is_lost: Callable[[], bool] = lambda: False
     ) -> None:
         """At most ``size`` pictures in a batch, for a while fewer once so many did not fit into the
-        device's memory; ``lanes`` batches at once. Without lanes each picture goes through alone, in the
-        thread that brings it. ``is_lost`` is asked after an error: whether the device computes
-        nothing any more."""
+        device's memory; ``lanes`` batches at once. Without lanes each picture goes through alone,
+        in the thread that brings it. ``is_lost`` is asked after an error: whether the device
+        computes nothing any more."""
         self.size = self._largest = size
         self._fitted = 0
         """Batches in a row that fit."""

@@ -27,11 +27,18 @@ def corrected_edition(
     """The manifest of the next edition, whose files are in the wardrobe's staging; ``None`` when
     no correction that waits can be used. ``wardrobe.masks`` is the edition's folder.
 
-    Raises :class:`ShootError` when a frame can be neither kept nor made again.
+    Raises :class:`ShootError` when a frame can be neither kept nor made again, and when no photo
+    that a correction waits for can be read.
     """
     started = now()
     rows = {row.name: row for row in edition.frames}
-    taken = {row.name: row for row in _taken(edition, desk, wardrobe)}
+    unread: list[ImageError] = []
+    taken = {row.name: row for row in _taken(edition, desk, wardrobe, unread)}
+    if not taken and unread:
+        raise ShootError(
+            f"{edition.shoot} stays as it is: {unread[0].what}, and a correction waits for it",
+            cure=unread[0].cure,
+        )
     if not taken:
         return None
     preset = wardrobe.look.preset
@@ -59,8 +66,11 @@ def corrected_edition(
     return next_edition(edition, rows.values(), preset, chosen=chosen, started=started)
 
 
-def _taken(edition: Manifest, desk: Desk, wardrobe: Wardrobe) -> Iterator[FrameRow]:
-    """The rows whose corrections can be used, with the new masks in staging."""
+def _taken(
+    edition: Manifest, desk: Desk, wardrobe: Wardrobe, unread: list[ImageError]
+) -> Iterator[FrameRow]:
+    """The rows whose corrections can be used, with the new masks in staging; what is wrong with
+    photos that they wait for goes to ``unread``."""
     waiting = desk.waiting
     for row in edition.frames:
         path: Path = wardrobe.inbox / row.source.path
@@ -70,6 +80,7 @@ def _taken(edition: Manifest, desk: Desk, wardrobe: Wardrobe) -> Iterator[FrameR
             photo = decode(path, max_pixels=wardrobe.max_pixels).on_white()
         except ImageError as error:
             log.warning("%s is not corrected: %s", row.source.path, error)
+            unread.append(error)
             continue
         corrected = desk.mask_of(row.name, row.angle, photo, path)
         if corrected is None or corrected.record.source() != waiting[row.name]:

@@ -91,6 +91,8 @@ class Wardrobe:
     max_pixels: int
     cores: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while a frame computes, as in the first pass."""
+    reads: int | None = None
+    """How often in all a photo is tried that cannot be read; None: as often as it takes."""
 
 
 def dress(row: FrameRow, photo: Photo, alpha: Pixels, look: Look, watch: Stopwatch) -> Dressed:
@@ -134,6 +136,14 @@ def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
     )
 
 
+def out_of_reach(photo: str, error: ImageError) -> FolderError:
+    """What to tell of a photo that can perhaps be read the next time."""
+    return FolderError(
+        f"{photo}, or its mask, is out of reach: {error.what}",
+        cure="Look at the disk or the share, and at its rights; then it is tried again",
+    )
+
+
 def with_correction(row: FrameRow, corrected: Corrected) -> FrameRow:
     """``row`` with what a corrected mask tells; nothing that was said of the network's holds."""
     row = row.model_copy(
@@ -157,7 +167,8 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
     """The row of a frame that has its mask, with pictures made anew from photo and mask.
 
     A photo or mask that is damaged is a row with its error. A full disk and a preset that cannot
-    be used do raise, and so does a file that cannot be reached: it could be a moment ago.
+    be used do raise, and so does a file that cannot be reached, for some attempts: it could be a
+    moment ago.
     """
     look, watch = wardrobe.look, Stopwatch()
     try:
@@ -177,10 +188,11 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
             return _failed(row, "mask-size", message)
     except ImageError as error:
         if error.code in OUT_OF_REACH:
-            raise FolderError(
-                f"the photo or the mask of {row.source.path} went out of reach: {error.what}",
-                cure="Look at the disk or the share, and at its rights; then try again",
-            ) from error
+            if wardrobe.reads is None or wardrobe.staging.unread(row.name) < wardrobe.reads:
+                raise out_of_reach(row.source.path, error) from error
+            if "composite" in row.outputs:
+                log.warning("%s keeps its picture: %s", row.source.path, error)
+                return row
         return _failed(row, error.code, str(error))
     staging, mask = wardrobe.staging, row.outputs["mask"]
     if wardrobe.masks != staging.folder:

@@ -22,7 +22,16 @@ from worker.booth.view import booth_view
 from worker.corrections.desk import Desk
 from worker.errors import CycloramaError, FolderError, ModelError
 from worker.line.batcher import Batcher, Masked
-from worker.line.dress import OUT_OF_REACH, Files, Look, dress, judged, mask_file, with_correction
+from worker.line.dress import (
+    OUT_OF_REACH,
+    Files,
+    Look,
+    dress,
+    judged,
+    mask_file,
+    out_of_reach,
+    with_correction,
+)
 from worker.line.parallel import Cores
 from worker.line.stopwatch import Stopwatch
 from worker.line.trial import TIMES, Trial
@@ -59,8 +68,10 @@ class Order:
     cores: Cores = field(default_factory=lambda: Cores(1))
     """Held while a frame computes: where each core has a frame of its own, none loses its pictures
     from the core's caches, and another is at hand while one waits for the disk."""
-    comes_again: bool = False
-    """Whether an attempt that fails because a photo cannot be reached has a next one."""
+    reads: int = 1
+    """How often in all a photo is tried that cannot be read."""
+    postponed: dict[str, FolderError] = field(default_factory=dict)
+    """By name, the frames whose photos are to be tried again in the job's next attempt."""
     trial: Trial | None = None
     """An earlier attempt died: try each photo in a process of its own before it is begun here, note
     that it is begun, and set aside a killer."""
@@ -68,8 +79,8 @@ class Order:
 
 def make_frame(frame: Frame, order: Order) -> FrameRow:
     """Makes one frame and its row. A bad photo is a row with its error, never an exception;
-    a full disk, a device that fails, an impossible preset and, as long as the job comes again, a
-    photo that cannot be reached do raise, because it is not the photo's fault."""
+    a full disk, a device that fails or an impossible preset does raise, because it is not the
+    photo's fault. The row of a frame that is ``postponed`` is not kept."""
     with about(shoot=order.staging.shoot, frame=frame.name, job=order.job):
         return _make(frame, order)
 
@@ -93,7 +104,10 @@ def _make(frame: Frame, order: Order) -> FrameRow:
     row = row.model_copy(
         update={"checkpoint": order.segmenter.card.sha256, "preset": order.look.preset.digest}
     )
-    order.staging.add(row)
+    if frame.name in order.postponed:
+        order.staging.absolve(frame.name)
+    else:
+        order.staging.add(row)
     return row
 
 
@@ -107,11 +121,8 @@ def _made_or_bad(frame: Frame, source: SourceRecord, path: Path, order: Order) -
             raise FolderError(f"the inbox {order.inbox} went away") from error
         message = str(error)
         if error.code in OUT_OF_REACH:  # the file stays as it is: nobody sees that it is well again
-            if order.comes_again and error.code != "missing":
-                raise FolderError(
-                    f"the photo {frame.source.path} is out of reach: {error.what}",
-                    cure="Look at the disk or the share; the shoot is tried again by itself",
-                ) from error
+            if error.code != "missing" and order.staging.unread(frame.name) < order.reads:
+                order.postponed[frame.name] = out_of_reach(frame.source.path, error)
             message += f" Then: cyclorama retry {order.staging.shoot}"
         return _failed(frame, source, error.code, message)
 

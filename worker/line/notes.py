@@ -67,12 +67,12 @@ class Notes:
         except RedisError as cause:
             log.warning("no progress on %s: %s", shoot, cause)
 
-    def forget(self, shoot: str) -> None:
+    def forget(self, message: JobMessage) -> None:
         """Takes the note away: the manifest tells all from now on."""
         try:
-            self._leases.forget(shoot)
+            self._leases.forget(message.shoot, retried=message.retry)
         except RedisError as cause:
-            log.warning("the note on %s stays: %s", shoot, cause)
+            log.warning("the note on %s stays: %s", message.shoot, cause)
 
     def renew(self, lease: Lease) -> None:
         """Asks Redis whether the shoot is still ours to publish. One that does not answer is no

@@ -70,7 +70,7 @@ class LineOptions:
     at_work: int = 64
     """Frames, of all jobs together, that compute at once."""
     reads: int = 3
-    """Attempts after which a photo that cannot be reached is a failed frame."""
+    """How often a photo is tried that cannot be read, before the shoot goes without it."""
 
 
 class Listener(Protocol):
@@ -136,7 +136,7 @@ class Line:
         try:
             with kept(lease, self._leases.seconds / 3):
                 self._work(message, lease)
-            self._notes.forget(message.shoot)
+            self._notes.forget(message)
         except LeaseLost as error:
             log.warning("%s", error)
         except HandedBack as error:
@@ -209,16 +209,20 @@ class Line:
             max_pixels=self._options.max_pixels,
             vigil=self.vigil,
             cores=self._cores,
-            comes_again=message.attempt < options.reads,
+            reads=options.reads,
         )
         with self._on_trial(message, order) if message.deaths else nullcontext(order) as order:
             self._notes.note(message, "working", done=len(frames) - len(rest))
             self._check(lease)
             for row in self._make(rest, order):
+                if row.name in order.postponed:
+                    continue
                 done[row.name] = row
                 self._count(row)
                 self._notes.progress(shoot, len(done))
                 self._check(lease)
+            for error in order.postponed.values():
+                raise error
         if preset.framing.mode == "fit":
             for row in self._fit(done, look, staging):
                 done[row.name] = row
@@ -320,7 +324,15 @@ class Line:
         """The rows with their pictures, now that all masks of the turn are known."""
         placed = dataclasses.replace(look, placements=placements(done.values(), look.preset))
         inbox, options = self._places.inbox, self._options
-        wardrobe = Wardrobe(placed, inbox, staging.folder, staging, options.max_pixels, self._cores)
+        wardrobe = Wardrobe(
+            placed,
+            inbox,
+            staging.folder,
+            staging,
+            options.max_pixels,
+            self._cores,
+            reads=options.reads,
+        )
         yield from dress_all(done.values(), wardrobe, at_once=options.frames_per_job)
 
     def _done_already(self, staging: Staging, wanted: Wanted) -> dict[str, FrameRow]:

@@ -71,7 +71,15 @@ class Staging:
 
     def begin(self, frame: str) -> int:
         """Notes that a frame is begun; returns how often it was begun before and not finished."""
-        mark = self._row(frame).with_suffix(".begun")
+        return self._count(frame, ".begun")
+
+    def unread(self, frame: str) -> int:
+        """Notes that a frame's photo could not be read; returns how often by now."""
+        return self._count(frame, ".unread") + 1
+
+    def _count(self, frame: str, suffix: str) -> int:
+        """Adds one to a count that outlives this process; returns what it was."""
+        mark = self._row(frame).with_suffix(suffix)
         before = int(mark.read_text()) if mark.exists() else 0
         with self._ours():
             write_file(mark, str(before + 1).encode())

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from worker.queue.roster import GONE_AFTER_SECONDS
 
+FORGOTTEN_SECONDS = 3600.0
+"""After so long without a sign of life a worker of another host is no longer told of."""
 REPLACE_ME = 75
 """Exit code of a worker or courier that ends because a fresh one would do better (EX_TEMPFAIL)."""
 
@@ -72,15 +74,17 @@ def healths(state: Path) -> list[Health]:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Takes away what workers of this host left behind that died: whoever runs in their place
-    would be called ill for it."""
+    """Takes away what workers left behind that died: whoever runs in their place would be called
+    ill for it. Of another host nobody here knows who runs; it may be gone, and its name with it."""
     for path in folder.glob("*.json"):
         host, _, pid = path.stem.removeprefix("courier-").rpartition("-")
-        if host == socket.gethostname():
-            with contextlib.suppress(OSError, ValueError):
-                silent = abs(time.time() - path.stat().st_mtime)
-                if silent > GONE_AFTER_SECONDS and not _runs(int(pid)):
-                    path.unlink()
+        with contextlib.suppress(OSError, ValueError):
+            silent = abs(time.time() - path.stat().st_mtime)
+            ours = host == socket.gethostname()
+            if silent > (GONE_AFTER_SECONDS if ours else FORGOTTEN_SECONDS) and not (
+                ours and _runs(int(pid))
+            ):
+                path.unlink()
 
 
 def was_ready(state: Path, pid: int) -> bool:

@@ -158,11 +158,14 @@ class Leases:
         found: dict[bytes, bytes] = self._redis.hgetall(ASKED)  # type: ignore[assignment]
         return {shoot.decode(): how == b"retry" for shoot, how in found.items()}
 
-    def forget(self, shoot: str) -> None:
-        """Drops the note, and what was asked: the shoot is done."""
+    def forget(self, shoot: str, *, retried: bool = True) -> None:
+        """Drops the note, and what was asked: the shoot is done. That its failed frames are to be
+        tried again is kept, unless they were: somebody asked while the shoot was in work."""
+        later = not retried and self._redis.hget(ASKED, shoot) == b"retry"
         with self._redis.pipeline() as pipe:
             pipe.delete(_note(shoot))
-            pipe.hdel(ASKED, shoot)
+            if not later:
+                pipe.hdel(ASKED, shoot)
             pipe.execute()
 
 

@@ -7,6 +7,9 @@ message claims its night by the time at which it was due.
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,12 +20,14 @@ from typing import Any
 from celery.beat import EmbeddedService
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
 from celery.schedules import ParseException, crontab
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from tzlocal import get_localzone_name
 
 from worker.errors import SettingsError
 from worker.queue.app import make_app
+from worker.queue.health import REPLACE_ME
 
+log = logging.getLogger(__name__)
 TRAINING = "training"
 NIGHT = "cyclorama.night"
 UNTIL_REDIS_IS_BACK = {
@@ -120,11 +125,26 @@ def serve_nights(
         without_mingle=True,
         quiet=True,
     )
-    told = threading.Event()
+    told, dead, ready = (threading.Event() for _ in range(3))
+    worker_ready.connect(lambda **_: ready.set(), weak=False)
     worker_shutting_down.connect(lambda **_: told.set(), weak=False)
+
+    def look_after_beat() -> None:
+        beat.join()
+        ready.wait()  # before that, Celery would not hear a signal
+        if not told.is_set():  # a full disk, say: what it remembers could not be written
+            dead.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look_after_beat, name="after beat", daemon=True).start()
     try:
         worker.start()
     finally:
+        told_by_celery = told.is_set()
+        told.set()
         stop(beat)
+    if dead.is_set():
+        log.error("the schedule ended by itself; another process is to keep it")
+        return REPLACE_ME
     # Celery calls it a failure to be stopped by Ctrl-C.
-    return 0 if told.is_set() else int(worker.exitcode or 0)
+    return 0 if told_by_celery else int(worker.exitcode or 0)

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.parts import photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
 from unet_core.checkpoint import Card
+from unet_core.images import Photo, UnreadableImage, decode
 from unet_core.model import UNet
 from unet_core.segment import Segmenter
 from worker.corrections.shelf import FOLDER, Shelf
@@ -251,6 +252,31 @@ def test_a_corrections_folder_that_cannot_be_written_is_named_and_not_the_outbox
     in_the_way.unlink()
     bench.work()
     assert row_of(bench, "02").mask == "corrected"
+
+
+@pytest.mark.parametrize("code", ["read-failed", "corrupt"])
+def test_a_correction_whose_photo_cannot_be_read_costs_no_delivered_frame(
+    bench: Bench, done: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    correct(bench, "02")
+
+    def read(path: Path, **options: object) -> Photo:
+        if path.name == "02.jpg":
+            raise UnreadableImage("'02.jpg' could not be read", code=code, cure="Look.")
+        return decode(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.line.correct.decode", read)
+    before = bench.files(done)
+    for attempt in range(1, 5):
+        bench.work(attempt=attempt)
+        note = bench.leases.note("car")
+        assert note and note.state == "failed"
+        assert "'02.jpg' could not be read, and a correction waits for it" in note.error
+    assert bench.files(done) == before
+    correct(bench, "03", drawn(10))
+    bench.work()
+    assert (row_of(bench, "03").mask, row_of(bench, "02").mask) == ("corrected", "network")
+    assert bench.manifest().status == "complete"
 
 
 def test_a_mask_that_is_out_of_reach_for_a_moment_costs_no_other_frame(

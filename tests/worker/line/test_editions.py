@@ -8,6 +8,7 @@ import pytest
 
 from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, Crash, assert_clean
+from unet_core.images import Photo, UnreadableImage, decode
 from worker.line import frame as frame_module
 from worker.outbox.manifest import read_manifest
 from worker.outbox.publish import release
@@ -105,6 +106,30 @@ def test_only_a_replaced_photo_is_made_again(bench: Bench, car: Path, decoded: l
     assert changed >= {"02.jpg", "manifest.json", "spin.html"}
     assert not changed & {"01.jpg", "03.jpg", "masks/01.png", "masks/03.png"}
     assert [row.name for row in bench.manifest().frames] == ["01", "02", "03"]
+    assert_clean(bench)
+
+
+def test_a_delivered_frame_whose_photo_cannot_be_read_holds_up_no_other(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.preset('[framing]\nmode = "fit"\n')
+    bench.work()
+    (car / "02.jpg").write_bytes(photo_bytes(99))
+
+    def read(path: Path, **options: object) -> Photo:
+        if path.name == "03.jpg":
+            raise UnreadableImage("'03.jpg' could not be read", code="read-failed", cure="Look.")
+        return decode(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.line.dress.decode", read)
+    before = bench.manifest()
+    for attempt in (1, 2):
+        bench.work(attempt=attempt)
+        assert bench.manifest() == before
+    bench.work(attempt=3)
+    rows = {row.name: row for row in bench.manifest().frames}
+    assert rows["02"].source.size == (car / "02.jpg").stat().st_size
+    assert not [row.error for row in rows.values() if row.error]
     assert_clean(bench)
 
 

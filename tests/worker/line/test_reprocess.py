@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from tests.parts import photo_bytes
+from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
+from worker.cli import app
 from worker.errors import PresetError, ShootError
 from worker.outbox.manifest import read_manifest
 from worker.outbox.publish import release
@@ -40,6 +42,26 @@ def done(bench: Bench, car: Path) -> Path:
         mask[8:24, 12:36], mask[7, 12:36] = 255, 128
         Image.fromarray(mask).save(folder / row.outputs["mask"].path)
     return folder
+
+
+def test_of_all_shoots_only_the_one_with_a_bad_preset_stays_as_it_is(
+    bench: Bench, settings: Settings, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bus", "van"):
+        drop_photos(bench.places.inbox / name, 2)
+        bench.work(name)
+    (bench.places.inbox / "bus" / "preset.toml").write_text("[backdrop]\n")
+    before = bench.files(bench.places.published("bus"))
+    for name in ("inbox", "outbox", "broker_url", "preset"):
+        monkeypatch.setenv(f"CYCLORAMA_{name.upper()}", str(getattr(settings, name)))
+    result = CliRunner().invoke(app, ["reprocess", "--all"])
+    assert result.exit_code == 1
+    assert "bus: " in result.stderr and "backdrop.kind is missing" in result.stderr
+    assert bench.files(bench.places.published("bus")) == before
+    for name in ("car", "van"):
+        assert {row.masked_by for row in bench.manifest(name).frames} == {"stored"}
+    wrong = CliRunner().invoke(app, ["reprocess", "--all", "--preset", "grene"])
+    assert isinstance(wrong.exception, PresetError)
 
 
 def test_a_shoot_is_dressed_anew_from_its_masks_and_says_so(

@@ -80,6 +80,7 @@ def test_whoever_runs_takes_away_what_the_dead_of_its_host_left(tmp_path: Path) 
         "just dead": f"{host}-{nobody + 1}",
         "frozen": f"{host}-{os.getpid()}",
         "of another host": f"else-{host}-{nobody}",
+        "of a host that is gone": f"gone-{host}-{nobody}",
     }
     long_ago = time.time() - GONE_AFTER_SECONDS - 5
     for what, name in names.items():
@@ -87,6 +88,9 @@ def test_whoever_runs_takes_away_what_the_dead_of_its_host_left(tmp_path: Path) 
         file.write(GOOD)
         if what != "just dead":
             os.utime(file.path, (long_ago, long_ago))
+        if what == "of a host that is gone":
+            yesterday = time.time() - 86400
+            os.utime(file.path, (yesterday, yesterday))
     HealthFile(tmp_path, "new").write(GOOD)
     left = {path.stem for path in (tmp_path / "health").iterdir()}
     assert left == {names[what] for what in ("just dead", "frozen", "of another host")} | {"new"}

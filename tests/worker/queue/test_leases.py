@@ -124,6 +124,19 @@ def test_progress_of_a_shoot_whose_note_is_lost_makes_no_note(leases: Leases) ->
     assert leases.note("car") is None
 
 
+def test_a_retry_that_was_asked_for_while_the_shoot_was_in_work_is_still_to_be_made(
+    leases: Leases,
+) -> None:
+    leases.ask("car", retry=True)
+    leases.forget("car", retried=False)
+    assert leases.asked() == {"car": True}
+    leases.forget("car", retried=True)
+    assert leases.asked() == {}
+    leases.ask("car", retry=False)
+    leases.forget("car", retried=False)
+    assert leases.asked() == {}
+
+
 def test_a_note_is_forgotten_when_asked_and_vanishes_by_itself_some_day(
     leases: Leases, redis: Redis
 ) -> None:

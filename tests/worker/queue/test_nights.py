@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from worker.errors import SettingsError
 from worker.queue import nights
 from worker.queue.app import connect, make_app
 from worker.queue.broker import EmbeddedRedis
+from worker.queue.health import REPLACE_ME
 from worker.queue.nights import TRAINING, entry, last_due, next_due, parse_cron, stop
 
 NOON = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)  # a Wednesday
@@ -70,6 +73,30 @@ def test_a_night_that_is_due_while_redis_is_away_is_sent_when_it_is_back(
     back.join()
     with connect(server.url) as redis:
         assert redis.llen(TRAINING) == 2
+
+
+KEPT = """
+import sys
+from pathlib import Path
+from celery.beat import PersistentScheduler
+from worker.queue.nights import serve_nights
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+PersistentScheduler.tick = full
+url, folder = sys.argv[1:]
+sys.exit(serve_nights(url, "30 3 * * *", folder=Path(folder), on_night=print, name="one"))
+"""
+
+
+def test_a_scheduler_whose_beat_has_ended_is_to_be_replaced(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KEPT, redis_server.url, str(tmp_path / "beat")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == REPLACE_ME, done.stderr[-1000:]
+    assert "the schedule ended by itself" in done.stderr
 
 
 def test_a_scheduler_that_waits_for_redis_can_be_stopped(
