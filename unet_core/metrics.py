@@ -170,8 +170,7 @@ def compare(mask: Mask, truth: Mask) -> Comparison:
         diagonal_px=math.hypot(*mask.shape),
     )
     edge, open_ = (
-        Counts.of(alpha[part], truly[part])
-        for part in (to_truth <= NEAR_EDGE_PX, openings(truly))
+        Counts.of(alpha[part], truly[part]) for part in (to_truth <= NEAR_EDGE_PX, openings(truly))
     )
     return Comparison(counts, edge, open_, outlines)
 
