@@ -44,7 +44,7 @@ from unet_core.images.files import (
 )
 from unet_core.images.jpeg import jpeg_pixels
 from unet_core.images.kinds import Kind
-from unet_core.images.profiles import fitting_rgb_profile, is_srgb, to_srgb
+from unet_core.images.profiles import fitting_rgb_profile, is_srgb, leads_back, to_srgb
 from unet_core.images.raw import develop
 from unet_core.images.tiff import upright_exif
 
@@ -150,6 +150,8 @@ def decode(path: Path, *, max_pixels: int = _MAX_PIXELS, within: Path | None = N
         exif, digest = _exif(file, image), hashlib.sha256(file.data).hexdigest()
         if pixels is not None:
             icc = fitting_rgb_profile(image.info.get("icc_profile") or None)
+            if icc is not None and not leads_back(icc):
+                pixels, icc = np.array(to_srgb(Image.fromarray(pixels), icc)), None
             return Photo(pixels, None, icc, exif, digest)
         image = _upright(image)
         alpha = _alpha(image)
@@ -188,6 +190,7 @@ def read_mask(path: Path) -> Pixels:
     file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS))
     with decode_errors(file):
         image = _upright(_load(file, max_pixels=_MAX_PIXELS))
+        image.info.pop("icc_profile", None)  # its levels are shares, and no colours
         alpha = _alpha(image)
         mask = np.array(_rgb(file, image)[0].convert("L")) if alpha is None else alpha
         if image.mode == "P" and not np.isin(mask, (0, 255)).all():
@@ -272,4 +275,7 @@ def _rgb(file: ImageFile, image: Image.Image) -> tuple[Image.Image, bytes | None
         return to_srgb(image, icc), None
     if image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA")
-    return image.convert("RGB"), fitting_rgb_profile(icc)
+    rgb, fitting = image.convert("RGB"), fitting_rgb_profile(icc)
+    if fitting is not None and not leads_back(fitting):
+        return to_srgb(rgb, fitting), None
+    return rgb, fitting

@@ -62,6 +62,23 @@ def fitting_rgb_profile(icc: bytes | None) -> bytes | None:
     return icc if icc is not None and _transform("RGB", icc) is not None else None
 
 
+def leads_back(icc: bytes) -> bool:
+    """Whether colours can be brought into the RGB profile ``icc``, too: those of some cameras and
+    scanners only lead out of it, and no backdrop could be given their colours."""
+    try:
+        ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+            "RGB",
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return True
+
+
 def is_srgb(icc: bytes) -> bool:
     """Whether the RGB profile ``icc`` means sRGB: no colour of a coarse grid moves by over 1/255.
 

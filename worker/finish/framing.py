@@ -9,6 +9,7 @@ lowest point does move through a turn, by perspective; following it would make t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ LARGEST = 2.0
 
 LEAST_ROOM = 0.2
 """Of the picture's height: what the car has at least, however wide the margins are asked for."""
+COARSE = 8
+"""Pieces of a mask are found in one so many times smaller…"""
+DOT_SHARE = 0.01
+"""…and are dots below this share of the largest one's area."""
 SAME_ASPECT = 0.01
 """Photos whose aspects differ by so little have one scale."""
 
@@ -62,9 +67,34 @@ class Placement:
 
 
 def subject_box(alpha: Pixels) -> Box | None:
-    """The box of what a mask (H, W) uint8 takes for car rather than not; None if there is none."""
-    left, top, width, height = cv2.boundingRect(cv2.inRange(alpha, 128, 255))
+    """The box of what a mask (H, W) uint8 takes for car rather than not, a dot that a brush left
+    elsewhere aside; None if there is none."""
+    car = np.asarray(cv2.inRange(alpha, 128, 255), np.uint8)
+    rows, columns = _without_dots(car)
+    left, top, width, height = cv2.boundingRect(car[rows, columns])
+    left, top = left + columns.start, top + rows.start
     return (left, top, left + width, top + height) if width else None
+
+
+def _without_dots(car: Pixels) -> tuple[slice, slice]:
+    """Rows and columns of the pieces of a mask (H, W) uint8, 0 or 255, that are more than dots;
+    to a few pixels, because the pieces are found in a smaller picture."""
+    height, width = car.shape
+    small = cv2.resize(
+        car, (-(-width // COARSE), -(-height // COARSE)), interpolation=cv2.INTER_AREA
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.inRange(small, 1, 255))
+    if count <= 2:
+        return slice(0, height), slice(0, width)
+    areas = np.bincount(labels.ravel(), weights=small.ravel(), minlength=count)[1:]
+    kept = stats[1:][areas >= DOT_SHARE * areas.max()]
+    left, top = kept[:, : cv2.CC_STAT_WIDTH].min(axis=0)
+    right, bottom = (kept[:, :2] + kept[:, 2:4]).max(axis=0)
+    down, across = height / small.shape[0], width / small.shape[1]
+    return (
+        slice(int(top * down), math.ceil(bottom * down)),
+        slice(int(left * across), math.ceil(right * across)),
+    )
 
 
 def fit(shapes: Sequence[FrameShape], framing: Framing) -> list[Placement]:

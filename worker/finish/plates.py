@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from unet_core.images import ImageError, decode
 from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.errors import PlateError
+from worker.shoots import ignored
 
 _NUMBER = re.compile(r"(\d+)$")
+MOST_KEPT = 2
+"""Plates in memory at once."""
 _SAME_ASPECT = 0.01
 """A plate whose sides differ by less, in proportion, is the same view at another size."""
 
@@ -46,6 +49,8 @@ class Plates:
             return None
         with self._lock:
             if path not in self._kept:
+                while len(self._kept) >= MOST_KEPT:  # one for each angle is asked for once
+                    self._kept.pop(next(iter(self._kept)))
                 self._kept[path] = _read(path, within=path.parent.parent)
             plate = self._kept[path]
         height, width = shape[:2]
@@ -67,7 +72,11 @@ class Plates:
         if self.folder is None or not self.folder.is_dir():
             return {}
         found: dict[int | None, Path] = {}
-        photos = [p for p in sorted(self.folder.iterdir()) if p.suffix.lower() in PHOTO_SUFFIXES]
+        photos = [
+            path
+            for path in sorted(self.folder.iterdir())
+            if path.suffix.lower() in PHOTO_SUFFIXES and not ignored(path.name)
+        ]
         for path in photos:
             number = _NUMBER.search(path.stem)
             found[int(number[1]) if number and len(photos) > 1 else None] = path

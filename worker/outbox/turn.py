@@ -48,7 +48,8 @@ def with_turn_flags(rows: Sequence[FrameRow], *, full_turn: int) -> list[FrameRo
 def flags_of_turn(rows: Sequence[FrameRow], *, full_turn: int) -> dict[str, list[Flag]]:
     """The flags of frames that are odd among the others, by name of the frame.
 
-    ``full_turn`` is how many frames make a turn. Frames without a car, or of another aspect than
+    ``full_turn`` is how many frames make a turn; where the angles can be read in two ways, both
+    must find a frame odd. Frames without a car, or of another aspect than
     the most, are not judged. Nothing is said where the angles are no regular turn, or so many
     frames are odd that it is none.
     """
@@ -56,9 +57,28 @@ def flags_of_turn(rows: Sequence[FrameRow], *, full_turn: int) -> dict[str, list
     sizes = [(row.width or 1, row.height or 1) for row in seen]
     usual = Counter(sizes).most_common(1)[0][0] if sizes else (1, 1)
     judged = [row for row, size in zip(seen, sizes, strict=True) if _same_aspect(size, usual)]
-    places = places_in_turn([row.angle for row in judged], full_turn)
-    if places is None:
+    readings = [
+        _flags_at(judged, usual, places)
+        for places in places_in_turn([row.angle for row in judged], full_turn)
+    ]
+    if not readings:
         return {}
+    first, *others = readings
+    agreed = {
+        name: [
+            flag
+            for flag in flags
+            if all(flag.code in {one.code for one in other.get(name, [])} for other in others)
+        ]
+        for name, flags in first.items()
+    }
+    return {name: flags for name, flags in agreed.items() if flags}
+
+
+def _flags_at(
+    judged: list[FrameRow], usual: tuple[int, int], places: Floats
+) -> dict[str, list[Flag]]:
+    """The flags of frames that are odd where they stand ``places`` (N,) in their turn."""
     finer = usual[0] / np.array([row.width for row in judged])
     height, figures = _figures(judged, finer)
     phase, found = phase_of(figures["odd-width"][1], places), defaultdict(list)

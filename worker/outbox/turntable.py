@@ -66,22 +66,27 @@ WIDTH = Figure(wave=0.035, ripple=0.02, lopsided=0.012, noise=0.004, end_on=0.04
 GROUND = Figure(wave=0.03, ripple=0.008, lopsided=0.006, noise=0.004, end_on=0.011)
 
 
-def places_in_turn(angles: Sequence[int], frames: int) -> Floats | None:
-    """Where each frame stands in its turn, (N,) in [0, 1), from the numbers of the angles.
+def places_in_turn(angles: Sequence[int], frames: int) -> list[Floats]:
+    """Where each frame stands in its turn, (N,) in [0, 1), from the numbers of the angles: every
+    way to read them.
 
     A turn has ``frames`` angles; more, if the numbers go further; or as many as there are, if
-    they go without a gap to a multiple of four. None where too few of its angles are there, or
-    too many.
+    they go without a gap to a multiple of four. So twelve angles may be a turn of their own, or
+    sixteen of which the last four are missing. None where too few of its angles are there, or too
+    many.
     """
     numbers = set(angles)
     if not FEWEST <= len(numbers) <= MOST:
-        return None
+        return []
     run = max(numbers) - min(numbers) + 1
-    whole = run == len(numbers) and run % 4 == 0
-    turn = run if whole or run > frames else frames
-    if len(numbers) < (1 - MOST_MISSING) * turn:
-        return None
-    return (np.array(angles, np.float64) - min(numbers)) / turn
+    turns = {max(run, frames)}
+    if run == len(numbers) and run % 4 == 0:
+        turns.add(run)
+    return [
+        (np.array(angles, np.float64) - min(numbers)) / turn
+        for turn in sorted(turns)
+        if len(numbers) >= (1 - MOST_MISSING) * turn
+    ]
 
 
 def covariance(figure: Figure, places: Floats, phase: float, *, strength: float = 1.0) -> Floats:

@@ -53,6 +53,15 @@ def cmyk_profile() -> bytes:
     return profile(b"prtr", b"CMYK", b"Lab ", {b"wtpt": WHITE, b"A2B0": lut})
 
 
+def scanner_profile() -> bytes:
+    """One that only leads out of its colours: to a lightness that is half of what RGB says."""
+    ramp = bytes(range(256))
+    identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    corners = [bytes((corner.bit_count() * 42, 128, 128)) for corner in range(8)]
+    lut = b"mft1\0\0\0\0" + bytes((3, 3, 2, 0)) + identity + ramp * 3 + b"".join(corners) + ramp * 3
+    return profile(b"scnr", b"RGB ", b"Lab ", {b"wtpt": WHITE, b"A2B0": lut})
+
+
 def stored(tmp_path: Path, image: Image.Image, form: str, icc: bytes | None) -> images.Photo:
     path = tmp_path / "a"
     image.save(path, form, **({"icc_profile": icc} if icc else {}))
@@ -65,6 +74,16 @@ def test_an_rgb_profile_stays_with_the_untouched_pixels(tmp_path: Path, form: st
     photo = stored(tmp_path, Image.fromarray(noise), form, SWAPPED)
     np.testing.assert_array_equal(photo.pixels, noise)
     assert photo.icc == SWAPPED
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_profile_that_leads_nowhere_back_is_applied_at_once(tmp_path: Path, form: str) -> None:
+    grey = Image.new("RGB", (40, 40), "#808080")
+    photo = stored(tmp_path, grey, form, scanner_profile())
+    assert photo.icc is None
+    assert 55 < photo.pixels.min() <= photo.pixels.max() < 65  # L* of 25
+    assert images.profiles.leads_back(SRGB)
+    assert not images.profiles.leads_back(b"broken")
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "AVIF"])

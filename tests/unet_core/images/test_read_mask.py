@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.unet_core.images.test_profiles import LINEAR_GREY
 from unet_core import images
 
 ROWS, COLUMNS = np.mgrid[0:32, 0:48].astype(np.uint8)
@@ -50,6 +51,12 @@ def test_one_bit_and_label_masks_become_0_and_255(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_soft_grey_mask_keeps_every_value(tmp_path: Path, mode: str) -> None:
     path = write(tmp_path / "a.png", Image.fromarray(SOFT).convert(mode))
+    np.testing.assert_array_equal(images.read_mask(path), SOFT)
+
+
+def test_a_grey_masks_profile_changes_no_share(tmp_path: Path) -> None:
+    # Photoshop embeds a profile into every grey picture.
+    path = write(tmp_path / "a.png", Image.fromarray(SOFT), icc_profile=LINEAR_GREY)
     np.testing.assert_array_equal(images.read_mask(path), SOFT)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.finish.framing import LARGEST, FrameShape, Placement, fit, reframe
+from worker.finish.framing import LARGEST, FrameShape, Placement, fit, reframe, subject_box
 from worker.finish.presets import Framing
 
 PHOTO = (600, 400)
@@ -113,6 +113,21 @@ def test_wide_margins_on_a_flat_picture_leave_the_car_room() -> None:
 def test_a_car_far_away_is_not_enlarged_without_end() -> None:
     (placement,) = fit([FrameShape(PHOTO, (290, 190, 310, 200))], FIT)
     assert placement.scaled == (LARGEST * 600, LARGEST * 400)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (301, 397), (40, 40)])
+def test_a_dot_that_a_brush_left_is_no_part_of_the_cars_box(size: tuple[int, int]) -> None:
+    height, width = size
+    mask = np.zeros(size, np.uint8)
+    mask[height // 3 : height // 2, width // 4 : width // 2] = 255
+    box = (width // 4, height // 3, width // 2, height // 2)
+    assert subject_box(mask) == box
+    mask[height - 2, width - 2] = 255
+    assert subject_box(mask) == (box if height > 100 else (*box[:2], width - 1, height - 1))
+    mask[0, 0] = 127
+    mask[height // 2 : height - 9, width // 4 + 3] = 200  # an antenna, upside down
+    assert subject_box(mask) is not None
+    assert subject_box(np.zeros(size, np.uint8)) is None
 
 
 def test_the_identity_gives_back_what_it_was_given() -> None:

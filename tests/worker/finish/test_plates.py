@@ -31,6 +31,22 @@ def test_a_single_plate_serves_every_angle(tmp_path: Path) -> None:
         assert (found == 200).all()
 
 
+def test_what_finder_leaves_beside_a_plate_is_none(tmp_path: Path) -> None:
+    plate(tmp_path, "DSC_0042.png", 200)
+    (tmp_path / "._DSC_0042.png").write_bytes(b"Mac OS X")
+    assert Plates(tmp_path).of(1, SHAPE) is not None
+
+
+def test_no_more_than_two_plates_lie_in_memory(tmp_path: Path) -> None:
+    for angle in range(1, 17):
+        plate(tmp_path, f"booth_{angle:02}.png", angle)
+    plates = Plates(tmp_path)
+    for angle in [*range(1, 17), 1]:
+        found = plates.of(angle, SHAPE)
+        assert found is not None and (found == angle).all()
+        assert len(plates._kept) <= 2
+
+
 def test_plates_by_number_serve_their_angle_and_an_unnumbered_one_the_rest(tmp_path: Path) -> None:
     for name, level in (("booth_01.png", 10), ("booth_02.png", 20), ("booth.png", 99)):
         plate(tmp_path, name, level)

@@ -58,6 +58,25 @@ def test_no_frame_of_a_good_turn_is_odd(frames: int, start: float) -> None:
     assert codes(turn(Scene(frames=frames, start=start)), full_turn=frames) == {}
 
 
+@pytest.mark.parametrize(
+    ("frames", "there"), [(16, range(12)), (16, range(4, 16)), (24, range(20)), (36, range(32))]
+)
+@pytest.mark.parametrize("start", range(0, 360, 30))
+def test_nor_is_one_where_the_last_angles_are_missing(
+    frames: int, there: range, start: int
+) -> None:
+    rows = turn(Scene(frames=frames, start=float(start)))
+    assert codes([rows[number] for number in there], full_turn=frames) == {}
+
+
+@pytest.mark.parametrize("place", [2, 5, 9])
+def test_in_a_turn_of_twelve_where_sixteen_are_usual_a_missing_part_is_still_flagged(
+    place: int,
+) -> None:
+    rows = changed(turn(Scene(frames=12)), place, area=0.6, sides=(0, 0, -500, 0))
+    assert f"{place + 1:02d}" in codes(rows)
+
+
 @pytest.mark.parametrize("distance", [5.0, 7.0, 15.0])
 @pytest.mark.parametrize("camera_height", [0.8, 2.2])
 def test_nor_is_one_where_the_camera_stands_elsewhere(

@@ -44,13 +44,11 @@ def away_from(phase: float, start: float) -> float:
         (range(4711, 4727), 16),
         ([n for n in range(1, 17) if n not in (4, 9)], 16),
         (range(1, 16), 16),  # the last one is missing
-        (range(1, 13), 12),  # a turn of its own
         (range(1, 25), 24),
     ],
 )
 def test_angles_have_their_places_in_the_turn(angles: range | list[int], turn: int) -> None:
-    places = places_in_turn(angles, 16)
-    assert places is not None
+    (places,) = places_in_turn(angles, 16)
     assert places[0] == 0
     assert np.diff(places) == pytest.approx(np.diff(angles) / turn)
 
@@ -59,7 +57,12 @@ def test_angles_have_their_places_in_the_turn(angles: range | list[int], turn: i
     "angles", [[], range(1, 11), [1, 2, 3, 4], range(1, 200, 7), [5] * 16, range(6, 17), range(360)]
 )
 def test_numbers_that_are_no_turn_have_none(angles: range | list[int]) -> None:
-    assert places_in_turn(angles, 16) is None
+    assert places_in_turn(angles, 16) == []
+
+
+def test_twelve_angles_may_be_a_turn_of_their_own_or_most_of_one_of_sixteen() -> None:
+    found = places_in_turn(range(1, 13), 16)
+    assert [places[1] for places in found] == [1 / 12, 1 / 16]
 
 
 @pytest.mark.parametrize("start", [0.0, 20.0, 60.0, 100.0, 170.0])
