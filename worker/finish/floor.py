@@ -107,8 +107,8 @@ def real_shadow(
 
     ``pixels`` is the photo, (H, W, 3) uint8 RGB; ``alpha`` the car's mask, (H, W) uint8; ``plate``
     the empty booth from the same camera, (h, w, 3) uint8 RGB, of any size with the photo's
-    proportions, and some brighter or darker if it must be. Without a plate the floor's own
-    brightness is a smooth surface through the lit floor around the car. ``strength`` is a power:
+    proportions, and some brighter or darker if it must be. Without a plate, or with one of
+    another floor, the floor's own brightness is a smooth surface through the lit floor around the car. ``strength`` is a power:
     0 is no shadow, 1 the one in the photo, 2 the same twice over.
 
     Light is grey, at most 1, and exactly 1 away from the car's foot; under the car it goes on
@@ -123,7 +123,7 @@ def real_shadow(
         return np.ones(alpha.shape, np.float32)
     zone = _find_zone(mask, ground)
     photo = _positive(_reduced(pixels))
-    reference = _fit(photo, zone) if plate is None else _match(photo, plate, zone)
+    reference = _reference(photo, plate, zone)
     light = np.ones(mask.shape, np.float32)
     if reference.trust > 0:
         ratio = _without_litter(_ratio(photo, reference.floor), zone)
@@ -139,6 +139,15 @@ def real_shadow(
             full, pixels, alpha, floor=floor, foot=foot, car_height=zone.height, trust=trust
         )
     return np.asarray(cv2.pow(full, strength), dtype=np.float32)
+
+
+def _reference(photo: Floats, plate: Pixels | None, zone: _Zone) -> _Reference:
+    """By the plate, or where it shows another floor than the photo by the photo alone, if that
+    can be trusted more."""
+    ways = [] if plate is None else [_match(photo, plate, zone)]
+    if not ways or ways[0].trust < 1:
+        ways.append(_fit(photo, zone))
+    return max(ways, key=lambda reference: reference.trust)
 
 
 def _check(pixels: Pixels, alpha: Pixels, plate: Pixels | None, strength: float) -> None:
