@@ -108,8 +108,8 @@ def real_shadow(
     ``pixels`` is the photo, (H, W, 3) uint8 RGB; ``alpha`` the car's mask, (H, W) uint8; ``plate``
     the empty booth from the same camera, (h, w, 3) uint8 RGB, of any size with the photo's
     proportions, and some brighter or darker if it must be. Without a plate, or with one of
-    another floor, the floor's own brightness is a smooth surface through the lit floor around the car. ``strength`` is a power:
-    0 is no shadow, 1 the one in the photo, 2 the same twice over.
+    another floor, the floor's own brightness is a smooth surface through the lit floor around the
+    car. ``strength`` is a power: 0 is no shadow, 1 the one in the photo, 2 the same twice over.
 
     Light is grey, at most 1, and exactly 1 away from the car's foot; under the car it goes on
     from what is seen beside it. No car, no shadow. Where the floor is too dark or too restless to
