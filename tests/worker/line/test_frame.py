@@ -158,14 +158,14 @@ def test_a_row_keeps_what_the_photo_shows_of_the_booth_unless_it_was_cut_away(
     assert made(order, cut.getvalue()).booth is None
 
 
-def test_where_no_car_is_found_a_speck_has_no_box() -> None:
+def test_a_speck_has_no_box_and_is_no_part_of_a_cars() -> None:
     row = row_of(Source("car/01.jpg", 1, 1))
     mask = np.zeros((300, 400), np.uint8)
     mask[10:20, 10:20] = 255
     assert judged(row, mask).box is None
     assert [flag.code for flag in judged(row, mask).flags] == ["nothing-found"]
     mask[100:200, 100:300] = 255
-    assert judged(row, mask).box == (10, 10, 300, 200)
+    assert judged(row, mask).box == (100, 100, 300, 200)
 
 
 def test_orientation_is_applied_and_exif_and_profile_are_carried(order: Order) -> None:
