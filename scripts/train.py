@@ -226,7 +226,6 @@ def learn(
         steps=options.steps,
         batch=options.batch,
         learning_rate=options.learning_rate,
-        ema_decay=options.ema_decay,
         edge_weight=options.edge_weight,
         dice_weight=options.dice_weight,
         rendered_share=options.rendered_share,

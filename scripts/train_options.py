@@ -54,7 +54,6 @@ def arguments(about: str, recipe: argparse.ArgumentParser) -> argparse.Namespace
         _add(parser, name, real(0, 1))
     for name in ("edge_weight", "dice_weight"):
         _add(parser, name, real(0))
-    _add(parser, "ema_decay", real(0, 1))
     parser.add_argument(
         "--crop", type=whole(32), nargs=2, default=Augmentation.crop, metavar=("H", "W")
     )
