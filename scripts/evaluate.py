@@ -48,7 +48,7 @@ console = Console(stderr=True)
 
 CSV_FIGURES = (
     *("dice", "iou", "boundary_f_1px", "boundary_f_2px", "boundary_f_4px"),
-    *("hausdorff_95_px", "milliseconds"),
+    *("hausdorff_95_px", "openings_found", "milliseconds"),
 )
 Grouping = Callable[[Sequence[Score]], Mapping[Any, dict[str, float]]]
 GROUPINGS: dict[str, Grouping] = {"angle": by_angle, "car": by_car}
@@ -236,13 +236,15 @@ def progress() -> Progress:
 
 
 def write_csv(path: Path, results: Sequence[Measured]) -> None:
-    """A row for each frame and checkpoint; figures with five places, as in a card."""
+    """A row for each frame and checkpoint; figures with five places, as in a card, and an empty
+    field where a frame has nothing to be measured."""
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
         table = csv.writer(file)
         table.writerow(["checkpoint", "frame", "car", "angle", *CSV_FIGURES])
         for result in results:
             for score in result.scores:
-                figures = [f"{getattr(score, name):.5f}" for name in CSV_FIGURES]
+                values = [getattr(score, name) for name in CSV_FIGURES]
+                figures = ["" if value is None else f"{value:.5f}" for value in values]
                 frame = [score.pair.image.name, score.car, score.angle]
                 table.writerow([result.label, *frame, *figures])
 

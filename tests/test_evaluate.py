@@ -226,6 +226,7 @@ def test_a_csv_file_has_a_row_a_frame_and_checkpoint(
     ]
     assert (rows[5]["car"], rows[5]["angle"], rows[5]["dice"]) == ("b", "2", "0.00000")
     assert float(rows[0]["boundary_f_4px"]) == 1
+    assert rows[0]["openings_found"] == ""  # nothing is seen through a disc
     assert float(rows[4]["hausdorff_95_px"]) == pytest.approx(115.378, abs=1e-3)
 
 

@@ -41,6 +41,12 @@ class Score:
     """Of what is seen through the subject: small, and a good part of its outline."""
 
     @property
+    def openings_found(self) -> float | None:
+        """The share of the openings that the mask leaves open; None where there are none."""
+        counts = self.opening_counts
+        return counts.left_open if counts.pixels.any() else None
+
+    @property
     def angle(self) -> int:
         """The picture's number in the turn."""
         return self.pair.angle

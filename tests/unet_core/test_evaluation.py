@@ -47,6 +47,15 @@ def score(car: str, dice: float, *, angle: int = 1, iou: float = 1, edge: float 
     )
 
 
+def test_openings_count_only_where_there_are_any() -> None:
+    alpha, nothing = np.array([[0, 0, 0, 255]], np.uint8), np.zeros((1, 4), np.bool_)
+
+    with_some = replace(score("a", 1), opening_counts=Counts.of(alpha, nothing))
+
+    assert with_some.openings_found == 0.75
+    assert score("a", 1).openings_found is None
+
+
 def test_a_good_network_scores_high_on_every_pair_in_order(pairs: list[Pair]) -> None:
     seen: list[Score] = []
     scores = evaluate(bright_segmenter(), pairs, on_score=seen.append)

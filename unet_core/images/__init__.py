@@ -46,7 +46,7 @@ from unet_core.images.jpeg import jpeg_pixels
 from unet_core.images.kinds import Kind
 from unet_core.images.profiles import fitting_rgb_profile, is_srgb, leads_back, to_srgb
 from unet_core.images.raw import develop
-from unet_core.images.tiff import upright_exif
+from unet_core.images.tiff import grey_levels, upright_exif
 
 __all__ = [
     "ImageError",
@@ -266,7 +266,9 @@ def _rgb(file: ImageFile, image: Image.Image) -> tuple[Image.Image, bytes | None
     icc = image.info.get("icc_profile") or None
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and file.kind is Kind.PNG):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        bits, white_is_zero = grey_levels(file.data) if file.kind is Kind.TIFF else (16, False)
+        levels = (np.asarray(image).astype(np.uint16) >> bits - 8).astype(np.uint8)
+        image = Image.fromarray(255 - levels if white_is_zero else levels)
     elif mode in ("I", "F"):
         raise unsupported(file.path, f"a {file.kind} with 32 bits a channel")
     elif mode in ("1", "LA", "La"):

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+BITS = 258
 COMPRESSION = 259
 PHOTOMETRIC = 262
 STRIP_OFFSETS, STRIP_SIZES = 273, 279
@@ -128,6 +129,17 @@ def is_camera_raw(data: bytes) -> bool:
     except (ValueError, EOFError):
         pass
     return False
+
+
+def grey_levels(data: bytes) -> tuple[int, bool]:
+    """Of a grey TIFF the bits of a level, and whether 0 is white: ``(16, False)`` where it is
+    not said."""
+    try:
+        directory = (block := TiffBlock(data)).first_directory()
+        bits, white_is_zero = block.values(directory, BITS), block.values(directory, PHOTOMETRIC)
+    except (ValueError, EOFError):  # BigTIFF
+        return 16, False
+    return bits[0] if bits else 16, white_is_zero == (0,)
 
 
 def reaches_beyond_end(data: bytes) -> bool:

@@ -137,6 +137,36 @@ def test_a_big_endian_sixteen_bit_tiff_is_read_like_a_little_endian_one(tmp_path
     np.testing.assert_array_equal(images.decode(path).pixels[..., 1], deep >> 8)
 
 
+def grey_tiff(levels: npt.NDArray[np.uint16], *, bits: int, photometric: int) -> bytes:
+    """An uncompressed little-endian TIFF with one strip; 12-bit levels lie two in three bytes."""
+    height, width = levels.shape
+    if bits == 12:
+        first, second = levels[:, ::2].astype(int), levels[:, 1::2].astype(int)
+        packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1)
+        data = packed.astype(np.uint8).tobytes()
+    else:
+        data = levels.astype("<u2").tobytes()
+    tags = {
+        256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1,
+        278: height, 279: len(data),
+    }  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + directory
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 1), (16, 0)])
+def test_grey_levels_of_a_tiff_are_what_its_tags_say(
+    tmp_path: Path, bits: int, photometric: int
+) -> None:
+    shades = np.linspace(0, 255, 32 * 48).astype(np.uint8).reshape(32, 48)
+    deep = shades.astype(np.uint16) << bits - 8
+    levels = deep if photometric else 65535 - deep  # 0 is white
+    path = tmp_path / "scan.tif"
+    path.write_bytes(grey_tiff(levels, bits=bits, photometric=photometric))
+    np.testing.assert_array_equal(images.decode(path).pixels[..., 0], shades)
+
+
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_a_tiff_with_32_bits_a_channel_is_named_unsupported(tmp_path: Path, mode: str) -> None:
     path = write(tmp_path / "a.tif", Image.new(mode, (32, 32), 1), "TIFF")
