@@ -91,8 +91,8 @@ def light_methods() -> Mapping[str, LightMethod]:
     return {
         "none": lambda scene, mask: np.ones(mask.shape, np.float32),
         "soft": lambda scene, mask: soft_shadow(mask, SoftShadow(kind="soft")),
-        "real": lambda scene, mask: real_shadow(scene.image, mask),
-        "real, plate": lambda scene, mask: real_shadow(scene.image, mask, plate=scene.plate),
+        "real": lambda scene, mask: real_shadow(scene.image, mask).light,
+        "real, plate": lambda scene, mask: real_shadow(scene.image, mask, plate=scene.plate).light,
     }
 
 

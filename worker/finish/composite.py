@@ -30,6 +30,9 @@ class Finished:
     """(H, W, 4) uint8 RGBA, not premultiplied, if the preset asks for cut-outs."""
     covered: bool = False
     """Whether the preset's overlay lies on a part of the car."""
+    plate_fits: bool = True
+    """Whether the plate, if there was one, shows the photo's floor: else the shadow was read from
+    the photo alone."""
 
 
 def compose(
@@ -54,7 +57,7 @@ def compose(
     if pixels.shape != (*alpha.shape, 3):
         raise ValueError(f"photo {pixels.shape} and mask {alpha.shape} differ in size")
     colours = clean_foreground(pixels, alpha)
-    light = _light(pixels, alpha, preset, plate)
+    light, plate_fits = _light(pixels, alpha, preset, plate)
     if isinstance(preset.backdrop, NoBackdrop):
         composite = _transparent(colours, alpha, light)
     else:
@@ -65,17 +68,22 @@ def compose(
     if preset.overlay:
         composite = lay_over(composite, preset.overlay, icc, digest=preset.digest)
         covered = bool((composite[..., :3] != pixels)[alpha == 255].any())
-    return Finished(composite, _rgba(colours, alpha) if preset.output.cutouts else None, covered)
+    cutout = _rgba(colours, alpha) if preset.output.cutouts else None
+    return Finished(composite, cutout, covered, plate_fits)
 
 
-def _light(pixels: Pixels, alpha: Pixels, preset: Preset, plate: Pixels | None) -> Floats | None:
+def _light(
+    pixels: Pixels, alpha: Pixels, preset: Preset, plate: Pixels | None
+) -> tuple[Floats | None, bool]:
+    """The shadow, if the preset asks for one; and whether a plate, if there is one, fits."""
     match preset.shadow:
         case SoftShadow() as options:
-            return _ended(soft_shadow(alpha, options), alpha)
+            return _ended(soft_shadow(alpha, options), alpha), True
         case RealShadow(strength=strength):
-            return _ended(real_shadow(pixels, alpha, plate=plate, strength=strength), alpha)
+            found = real_shadow(pixels, alpha, plate=plate, strength=strength)
+            return _ended(found.light, alpha), found.plate_fits
         case _:
-            return None
+            return None, True
 
 
 def _ended(light: Floats, alpha: Pixels) -> Floats:
@@ -119,13 +127,19 @@ def _transparent(colours: Pixels, alpha: Pixels, light: Floats | None) -> Pixels
     """RGBA: the cut-out, over its shadow as translucent black."""
     if light is None:
         return _rgba(colours, alpha)
-    a = alpha.astype(np.float32) / 255
-    covered = a + (1 - a) * (1 - light)
-    share = np.divide(a, covered, out=np.ones_like(a), where=covered > 0)
-    dimmed = np.rint(colours * share[..., None]).astype(np.uint8)
-    shade = np.minimum(255 * covered, 1) * (alpha == 0)
-    opacity = covered * 255 + shade * grain(*alpha.shape)
-    return _rgba(dimmed, np.clip(np.rint(opacity), 0, 255).astype(np.uint8))
+    shadow = 1 - light
+    edge = np.flatnonzero(cv2.inRange(alpha, 1, 254) != 0)  # (N,): only there both are seen
+    a = alpha.reshape(-1)[edge] / np.float32(255)
+    covered = a + (1 - a) * shadow.reshape(-1)[edge]
+    shadow *= 255
+    shadow += np.minimum(shadow, 1) * grain(*alpha.shape)
+    opacity = np.asarray(np.clip(np.rint(shadow, out=shadow), 0, 255), dtype=np.uint8)
+    opacity[alpha == 255] = 255
+    opacity.reshape(-1)[edge] = np.rint(covered * 255)
+    dimmed = colours.copy()
+    dimmed[(alpha == 0) & (light < 1)] = 0
+    dimmed.reshape(-1, 3)[edge] = np.rint(colours.reshape(-1, 3)[edge] * (a / covered)[:, None])
+    return _rgba(dimmed, opacity)
 
 
 def _rgba(colours: Pixels, alpha: Pixels) -> Pixels:

@@ -70,6 +70,16 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class FloorLight:
+    """What the car left of the light on the booth's floor."""
+
+    light: Floats
+    """(H, W): 1 is full light, 0 none."""
+    plate_fits: bool = True
+    """Whether the plate, if there was one, shows the photo's floor."""
+
+
+@dataclass(frozen=True)
 class _Zone:
     """The floor around the car, in the reduced picture."""
 
@@ -102,8 +112,8 @@ class _Reference:
 
 def real_shadow(
     pixels: Pixels, alpha: Pixels, *, plate: Pixels | None = None, strength: float = 1.0
-) -> Floats:
-    """Light that reached each pixel of the booth's floor, (H, W) float32: 1 is full light, 0 none.
+) -> FloorLight:
+    """Light that reached each pixel of the booth's floor, as the photo shows it.
 
     ``pixels`` is the photo, (H, W, 3) uint8 RGB; ``alpha`` the car's mask, (H, W) uint8; ``plate``
     the empty booth from the same camera, (h, w, 3) uint8 RGB, of any size with the photo's
@@ -120,10 +130,10 @@ def real_shadow(
     mask = _reduced(alpha)
     ground = find_ground(mask)
     if ground is None or strength == 0:
-        return np.ones(alpha.shape, np.float32)
+        return FloorLight(np.ones(alpha.shape, np.float32))
     zone = _find_zone(mask, ground)
     photo = _positive(_reduced(pixels))
-    reference = _reference(photo, plate, zone)
+    reference, plate_fits = _reference(photo, plate, zone)
     light = np.ones(mask.shape, np.float32)
     if reference.trust > 0:
         ratio = _without_litter(_ratio(photo, reference.floor), zone)
@@ -138,16 +148,19 @@ def real_shadow(
         darken_at_feet(
             full, pixels, alpha, floor=floor, foot=foot, car_height=zone.height, trust=trust
         )
-    return np.asarray(cv2.pow(full, strength), dtype=np.float32)
+    return FloorLight(np.asarray(cv2.pow(full, strength), dtype=np.float32), plate_fits)
 
 
-def _reference(photo: Floats, plate: Pixels | None, zone: _Zone) -> _Reference:
+def _reference(photo: Floats, plate: Pixels | None, zone: _Zone) -> tuple[_Reference, bool]:
     """By the plate, or where it shows another floor than the photo by the photo alone, if that
-    can be trusted more."""
-    ways = [] if plate is None else [_match(photo, plate, zone)]
-    if not ways or ways[0].trust < 1:
-        ways.append(_fit(photo, zone))
-    return max(ways, key=lambda reference: reference.trust)
+    can be trusted more; and whether a plate was not passed over."""
+    if plate is None:
+        return _fit(photo, zone), True
+    by_plate = _match(photo, plate, zone)
+    if by_plate.trust == 1:
+        return by_plate, True
+    alone = _fit(photo, zone)
+    return (alone, False) if alone.trust > by_plate.trust else (by_plate, True)
 
 
 def _check(pixels: Pixels, alpha: Pixels, plate: Pixels | None, strength: float) -> None:

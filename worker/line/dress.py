@@ -44,6 +44,10 @@ Files = dict[str, tuple[str, bytes]]
 OUT_OF_REACH = "missing", "no-permission", "read-failed"
 """Codes of a file that says nothing of its content."""
 PLATE_UNUSED = "plate-unused"
+OTHER_FLOOR = PlateError(
+    "the plate shows another floor than the photo, or one that was lit otherwise",
+    cure="Photograph the empty booth anew, with camera and lamps as they stand for the cars",
+)
 SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
@@ -107,6 +111,8 @@ def dress(row: FrameRow, photo: Photo, alpha: Pixels, look: Look, watch: Stopwat
             plate = None if plate is None else reframe(plate, alpha, placement)[0]
             pixels, alpha = reframe(pixels, alpha, placement)
         finished = compose(pixels, alpha, look.preset, icc=photo.icc, plate=plate)
+        if not finished.plate_fits:
+            found.append(_plate_unused(OTHER_FLOOR))
     with watch.stage("encode"):
         files = _encode(row.name, photo, finished, look.preset)
     untouched = (placement is None or placement.is_identity) and not finished.covered
@@ -119,8 +125,12 @@ def _plate(row: FrameRow, photo: Photo, look: Look) -> tuple[Pixels | None, list
     try:
         return look.plates.of(row.angle, photo.pixels.shape), []
     except PlateError as error:
-        sentence = f"The shadow was taken from the photo alone: {error}"
-        return None, [Flag(code=PLATE_UNUSED, value=0.0, sentence=sentence)]
+        return None, [_plate_unused(error)]
+
+
+def _plate_unused(why: PlateError) -> Flag:
+    sentence = f"The shadow was taken from the photo alone: {why}"
+    return Flag(code=PLATE_UNUSED, value=0.0, sentence=sentence)
 
 
 def judged(row: FrameRow, alpha: Pixels) -> FrameRow:

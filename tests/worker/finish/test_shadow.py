@@ -129,4 +129,4 @@ def test_a_streak_that_was_taken_for_a_car_casts_no_shadow(rows: int) -> None:
     streak = np.zeros((300, 400), np.uint8)
     streak[100 : 100 + rows, 50:90] = 255
     assert (soft_shadow(streak, SOFT) == 1).all()
-    assert (real_shadow(np.full((300, 400, 3), 180, np.uint8), streak) == 1).all()
+    assert (real_shadow(np.full((300, 400, 3), 180, np.uint8), streak).light == 1).all()

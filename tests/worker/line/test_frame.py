@@ -16,6 +16,7 @@ from unet_core.images import UnreadableImage
 from worker.booth.view import read_view
 from worker.corrections.desk import Desk
 from worker.errors import ModelError
+from worker.finish.floor import FloorLight
 from worker.finish.plates import Plates
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
 from worker.line import frame as frame_module
@@ -239,21 +240,28 @@ def test_a_stopwatch_keeps_the_seconds_of_each_stage() -> None:
     assert list(watch.seconds) == ["a", "b"]
 
 
-@pytest.mark.parametrize(("size", "codes"), [((48, 32), []), ((32, 48), ["plate-unused"])])
-def test_a_plate_that_shows_another_view_is_told_and_not_used(
-    order: Order, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], codes: list[str]
+@pytest.mark.parametrize(
+    ("size", "fits", "codes"),
+    [((48, 32), True, []), ((48, 32), False, ["plate-unused"]), ((32, 48), True, ["plate-unused"])],
+)
+def test_a_plate_of_another_view_or_floor_is_told_and_not_used(
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    fits: bool,
+    codes: list[str],
 ) -> None:
     folder = order.inbox / "plate"
     folder.mkdir()
     Image.new("RGB", size, (200, 200, 200)).save(folder / "empty.png")
     plates: list[object] = []
 
-    def noting(pixels: object, alpha: np.ndarray, *, plate: object, strength: float) -> np.ndarray:
+    def noting(_: object, alpha: np.ndarray, *, plate: object, strength: float) -> FloorLight:
         plates.append(plate)
-        return np.ones(alpha.shape, np.float32)
+        return FloorLight(np.ones(alpha.shape, np.float32), fits)
 
     monkeypatch.setattr("worker.finish.composite.real_shadow", noting)
     real = FLAT.model_copy(update={"shadow": RealShadow(kind="real")})
     row = made(order, photo_bytes(1), look=Look(real, Plates(folder)))
     assert [f.code for f in row.flags if f.code == "plate-unused"] == codes
-    assert [plate is None for plate in plates] == [bool(codes)]
+    assert [plate is None for plate in plates] == [size == (32, 48)]
