@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab "}  # Pillow mode -> ICC space
+_BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+"""What a broken profile raises: cameras and old scanners write them."""
 
 
 def _transform(mode: str, icc: bytes | None) -> ImageCms.ImageCmsTransform | None:
@@ -30,16 +32,22 @@ def _transform(mode: str, icc: bytes | None) -> ImageCms.ImageCmsTransform | Non
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         else:
             return None
-        return ImageCms.buildTransform(
-            source,
-            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-            mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # a broken profile: cameras and old scanners write them
+        return _way(source, _srgb(), mode)
+    except _BROKEN:
+        return None
+
+
+def _way(
+    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
+) -> ImageCms.ImageCmsTransform:
+    """From one profile to the other, from ``mode`` to RGB; raises one of ``_BROKEN``."""
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
+
+
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -66,15 +74,8 @@ def leads_back(icc: bytes) -> bool:
     """Whether colours can be brought into the RGB profile ``icc``, too: those of some cameras and
     scanners only lead out of it, and no backdrop could be given their colours."""
     try:
-        ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-            "RGB",
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        _way(_srgb(), ImageCms.ImageCmsProfile(io.BytesIO(icc)), "RGB")
+    except _BROKEN:
         return False
     return True
 
