@@ -124,10 +124,16 @@ def test_a_dot_that_a_brush_left_is_no_part_of_the_cars_box(size: tuple[int, int
     assert subject_box(mask) == box
     mask[height - 2, width - 2] = 255
     assert subject_box(mask) == (box if height > 100 else (*box[:2], width - 1, height - 1))
+
+
+def test_an_antenna_is_a_part_of_the_cars_box_and_what_is_rather_wall_is_none() -> None:
+    mask = np.zeros((300, 400), np.uint8)
+    assert subject_box(mask) is None
     mask[0, 0] = 127
-    mask[height // 2 : height - 9, width // 4 + 3] = 200  # an antenna, upside down
-    assert subject_box(mask) is not None
-    assert subject_box(np.zeros(size, np.uint8)) is None
+    mask[150:200, 100:300] = 255
+    mask[90:150, 130] = 200
+    mask[20, 30] = 255  # a brush's dot
+    assert subject_box(mask) == (100, 90, 300, 200)
 
 
 def test_the_identity_gives_back_what_it_was_given() -> None:
