@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from unet_core.files import sync
 from unet_core.model import UNet, UNetConfig
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
@@ -119,15 +119,6 @@ def appears_whole(folder: Path) -> Iterator[Path]:
         sync(folder.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Returns when a file, or the list of a folder's names, is on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_card(folder: Path, card: Card) -> None:

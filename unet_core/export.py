@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unet_core.checkpoint import Card, sync
+from unet_core.checkpoint import Card
+from unet_core.files import sync
 from unet_core.fusion import fuse_batch_norm
 from unet_core.model import UNet
 from unet_core.segment import MOST_ENLARGED

@@ -15,10 +15,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from unet_core.checkpoint import sync
 from unet_core.data import Pair, read_pair
 from unet_core.evaluation import cut_out
 from unet_core.evaluation_views import views_of
+from unet_core.files import write_file
 from unet_core.gate import Compared, SliceRow, Verdict
 from unet_core.images import encode_jpeg
 from unet_core.segment import Segmenter
@@ -83,12 +83,9 @@ def write_page(
 def write_report(folder: Path, outcome: str, values: Mapping[str, Any]) -> Path:
     """Writes ``report.json``, whole: it is the mark that a run is over. ``outcome`` is
     ``promoted``, ``refused`` or ``failed``."""
-    path, part = folder / REPORT, folder / f".{REPORT}.part"
     text = json.dumps({"outcome": outcome, **values}, indent=1, ensure_ascii=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    sync(part)
-    part.replace(path)
-    return path
+    write_file(folder / REPORT, (text + "\n").encode())
+    return folder / REPORT
 
 
 def for_programs(verdict: Verdict) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from unet_core.checkpoint import CheckpointError, sync
+from unet_core.checkpoint import CheckpointError
+from unet_core.files import sync
 
 
 class Pointer(BaseModel):

@@ -27,9 +27,9 @@ from unet_core.checkpoint import (
     load_checkpoint,
     read_card,
     save_checkpoint,
-    sync,
 )
 from unet_core.data import DataError, Pair
+from unet_core.files import write_file
 from unet_core.holdout import TRAINED_ON
 from unet_core.samples import Samples
 from unet_core.store import Version
@@ -103,10 +103,7 @@ class Plan(BaseModel):
     def save(self, folder: Path) -> None:
         """Writes ``plan.json``, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{PLAN}.part"
-        part.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        sync(part)
-        part.replace(folder / PLAN)
+        write_file(folder / PLAN, (self.model_dump_json(indent=1) + "\n").encode())
 
 
 def read_plan(folder: Path) -> Plan | None:

@@ -28,9 +28,9 @@ from unet_core.checkpoint import (
     load_checkpoint,
     read_card,
     save_checkpoint,
-    sync,
     write_card,
 )
+from unet_core.files import sync, write_file
 from unet_core.model import UNet
 from unet_core.promotions import Pointer, Promotion, Promotions, succession
 
@@ -141,10 +141,7 @@ class ModelStore:
             by=by,
         )
         self._promotions.append(row)
-        part = self.folder / f".{CHAMPION}.part"  # ours alone: the history is locked
-        part.write_text(pointer.model_dump_json() + "\n", encoding="utf-8")
-        sync(part)
-        part.replace(self.folder / CHAMPION)
+        write_file(self.folder / CHAMPION, (pointer.model_dump_json() + "\n").encode())
         sync(self.folder)
 
     def _present(self) -> Pointer | None:

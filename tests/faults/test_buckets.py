@@ -21,8 +21,8 @@ from tests.faults.plant import PRESET
 from tests.parts import photo_bytes
 from tests.studio import Studio, make_studio
 from unet_core.booth import Booth, write_shoot
+from unet_core.files import sha256
 from unet_core.store import ModelStore
-from worker.outbox.files import sha256
 from worker.outbox.manifest import MANIFEST, Manifest
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(300)]

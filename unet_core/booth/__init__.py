@@ -11,7 +11,6 @@ belong to the subject (alpha 255), as in the Carvana masks.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from unet_core.booth.paint import Coat
 from unet_core.booth.render import Scene
 from unet_core.booth.shapes import draw_shape
 from unet_core.booth.stage import Colour, draw_stage
+from unet_core.files import write_file
 
 Picture = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
@@ -178,7 +178,7 @@ def write_shoot(
     written = []
     for frame in booth.shoot():
         path = folder / f"{name or f'booth-{booth.seed}'}_{frame.angle:02d}.jpg"
-        _write_whole(path, _jpeg(frame.image))
+        write_file(path, _jpeg(frame.image))
         written.append(path)
         if on_frame is not None:
             on_frame(frame.angle, booth.angles)
@@ -200,8 +200,8 @@ def write_truth(
     for frame in booth.shoot():
         stem = f"{name or f'booth-{booth.seed}'}_{frame.angle:02d}"
         photo, mask = photos / f"{stem}.jpg", masks / f"{stem}_mask.gif"
-        _write_whole(photo, _jpeg(frame.image))
-        _write_whole(mask, _mask_gif(frame.alpha))
+        write_file(photo, _jpeg(frame.image))
+        write_file(mask, _mask_gif(frame.alpha))
         written.append((photo, mask))
         if on_frame is not None:
             on_frame(frame.angle, booth.angles)
@@ -247,13 +247,3 @@ def _mask_gif(alpha: Picture) -> bytes:
     buffer = BytesIO()
     mask.save(buffer, "GIF", optimize=False)
     return buffer.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name and rename, so that a watcher never sees half a file."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

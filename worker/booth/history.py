@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from unet_core.files import sha256, write_file
 from worker.booth.finding import LATEST, PAST, Finding
 from worker.errors import FolderError
-from worker.outbox.files import sha256, write_file
 from worker.outbox.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:

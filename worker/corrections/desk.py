@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_core.files import sha256
 from unet_core.images import Photo, encode_mask
 from worker.corrections.check import Known, read_correction
 from worker.corrections.drops import frame_of, look_at, unanswered
 from worker.corrections.shelf import FOLDER, Entry, Shelf
 from worker.errors import CorrectionError, FolderError
-from worker.outbox.files import sha256
 from worker.outbox.manifest import Edition, FrameRow, SourceRecord, now
 from worker.shoots import Source
 

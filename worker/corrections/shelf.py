@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from unet_core.files import sha256, write_file
 from unet_core.images import ImageError, read_mask
 from worker.errors import FolderError
-from worker.outbox.files import sha256, write_file
 from worker.outbox.manifest import SourceRecord
 
 FOLDER, INDEX = ".training", "index.json"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from unet_core.files import sha256
 from worker.courier.bucket import Bucket
 from worker.courier.mirror import AT_ONCE, MOST_IN_A_ROW
 from worker.courier.records import Records
 from worker.errors import BucketError, FolderError, ShootError
-from worker.outbox.files import sha256
 from worker.outbox.manifest import MANIFEST, Manifest, Output
 from worker.outbox.places import Places
 from worker.outbox.publish import SHEET, SPIN

@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from unet_core.files import sha256
 from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.courier.bucket import Bucket, Item
 from worker.courier.keeper import KeepAll, Keeper, Need
 from worker.courier.records import Records
 from worker.errors import BucketError, FolderError
 from worker.intake.scan import READY
-from worker.outbox.files import sha256
 from worker.shoots import PLATE, Source, ignored, inner_path, shoot_of
 
 log = logging.getLogger(__name__)

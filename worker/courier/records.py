@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from worker.outbox.files import sha256, write_file
+from unet_core.files import sha256, write_file
 
 
 class Records:

@@ -11,11 +11,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from unet_core.files import sha256, write_file
 from unet_core.suffixes import PHOTO_SUFFIXES
 from worker.corrections.drops import look_at, unanswered
 from worker.courier.bucket import Bucket, Item
@@ -24,9 +24,9 @@ from worker.courier.keeper import Need
 from worker.courier.records import Records
 from worker.courier.word import FOLDER
 from worker.errors import BucketError
+from worker.intake.editions import Editions
 from worker.intake.plan import missing, withdrawn
-from worker.outbox.files import sha256, write_file
-from worker.outbox.manifest import MANIFEST, Edition, Manifest, Output, read_manifest
+from worker.outbox.manifest import MANIFEST, Edition, Manifest, Output
 from worker.outbox.places import Places
 from worker.outbox.publish import SHEET, SPIN
 from worker.shoots import Shoot, Source, frames
@@ -50,13 +50,14 @@ class Spool:
         """``outbox`` is the bucket that shoots are carried to, if there is one; ``keep_seconds``
         is for how long copies stay after delivery, 0 for ever."""
         self._places, self._corrections = places, corrections
+        self._editions = Editions(places)
         self._outbox, self._delivered = outbox, delivered
         self._keep_seconds, self._clock = keep_seconds, clock
 
     def need(self, shoot: str, listed: list[Source], *, here: bool) -> Need:
         """Of the shoot whose files in the bucket are ``listed``; ``here``: copies are there."""
         photos = [s for s in listed if Path(s.path).suffix.lower() in PHOTO_SUFFIXES]
-        edition = self._edition(shoot)
+        edition = self._editions.latest(shoot)
         if edition is None and not here:
             try:
                 edition = self._recall(shoot, photos)
@@ -77,7 +78,7 @@ class Spool:
 
     def prepare(self, shoot: str) -> None:
         """Brings back the pictures of an edition that went, so that only what is new is made."""
-        edition = self._edition(shoot)
+        edition = self._editions.latest(shoot)
         if edition is None or self._outbox is None:
             return
         outputs = [o for row in edition.manifest.frames for o in row.outputs.values()]
@@ -89,7 +90,7 @@ class Spool:
 
     def let_go(self, shoot: str) -> None:
         """Drops the pictures of a delivered edition; its manifest stays."""
-        edition = self._edition(shoot)
+        edition = self._editions.latest(shoot)
         if edition is None or self._outbox is None:
             return
         paths = [o.path for row in edition.manifest.frames for o in row.outputs.values()]
@@ -103,17 +104,6 @@ class Spool:
     def _is_ours(self, file: Path) -> bool:
         """Whether a place lies in the outbox: people can put links there that lead elsewhere."""
         return file.parent.resolve().is_relative_to(self._places.outbox.resolve())
-
-    def _edition(self, shoot: str) -> Edition | None:
-        """The latest edition of a shoot, as the watcher sees it."""
-        for folder in (self._places.held(shoot), self._places.published(shoot)):
-            try:
-                stat = (folder / MANIFEST).stat()
-            except OSError:
-                continue
-            manifest = _manifest(folder, stat.st_mtime_ns, stat.st_ino)
-            return Edition(folder, manifest) if manifest else None
-        return None
 
     def _may_go(self, edition: Edition) -> bool:
         """Whether an edition that answers for all photos is delivered, and for long enough. One
@@ -165,9 +155,3 @@ def _wanted(shoot: str, photos: list[Source], manifest: Manifest) -> Shoot:
     """The shoot of these photos, without the pictures of its own preset."""
     pictures = {f"{shoot}/{picture}" for picture in manifest.preset.pictures}
     return Shoot(shoot, frames(photo for photo in photos if photo.path not in pictures))
-
-
-@lru_cache(maxsize=2000)
-def _manifest(folder: Path, mtime_ns: int, inode: int) -> Manifest | None:
-    """Of an edition; read again when it is another one."""
-    return read_manifest(folder)

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from worker.outbox.files import write_file
+from unet_core.files import write_file
 
 log = logging.getLogger(__name__)
 

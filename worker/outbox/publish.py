@@ -23,8 +23,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from unet_core.files import sha256, sync, write_file
 from worker.errors import FolderError, LeaseLost, ShootError
-from worker.outbox.files import sha256, sync_folder, write_file
 from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.report import SheetFrame, contact_sheet, spin_page
@@ -123,7 +123,7 @@ class Staging:
             write_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
             shutil.rmtree(self.folder / ROWS, ignore_errors=True)
             self._sweep(manifest)
-            sync_folder(self.folder)
+            sync(self.folder)
             replace_folder(self.folder, target, places=places, shoot=shoot)
         if not held:  # an edition that was delivered stays while a newer one is held
             put_away(places.held(shoot), places, shoot)
@@ -210,7 +210,7 @@ def replace_folder(new: Path, target: Path, *, places: Places, shoot: str) -> No
         with contextlib.suppress(OSError):  # what was delivered stays
             aside.rename(target)
         raise
-    sync_folder(target.parent)
+    sync(target.parent)
     put_away(aside, places, shoot)
 
 

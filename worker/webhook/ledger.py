@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from unet_core.files import write_file
 from worker.errors import FolderError
-from worker.outbox.files import write_file
 
 
 class Ledger:

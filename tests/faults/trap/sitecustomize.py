@@ -102,7 +102,7 @@ def trapped_module(module: types.ModuleType) -> None:
         wrap(module, function, lambda *_, stage=stage, **__: come_to(stage))
     if name == "unet_core.images":
         wrap(module, "decode", noted)
-    if name == "worker.outbox.files":
+    if name == "unet_core.files":
 
         def fsync(handle: int) -> None:
             come_to("write")
@@ -114,7 +114,7 @@ def trapped_module(module: types.ModuleType) -> None:
 class Finder(importlib.abc.MetaPathFinder):
     """Finds our modules as they are found, and has them trapped once they are there."""
 
-    NAMES = BEFORE.keys() | {"worker.outbox.files", "unet_core.images"}
+    NAMES = BEFORE.keys() | {"unet_core.files", "unet_core.images"}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None

@@ -13,12 +13,12 @@ from PIL import Image
 
 from tests.carvana import disc
 from tests.parts import drop_photos, manifest_with, row_of, shoot_in
+from unet_core.files import sha256
 from unet_core.images import decode, encode_mask
 from worker.corrections.desk import Corrected, Desk, Edition, fitted, unanswered
 from worker.corrections.drops import look_at
 from worker.corrections.shelf import FOLDER, INDEX, Shelf
 from worker.errors import CorrectionError, FolderError
-from worker.outbox.files import sha256
 from worker.outbox.manifest import Failure, SourceRecord
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging

@@ -7,10 +7,10 @@ import pytest
 
 from tests.carvana import disc, picture_of
 from unet_core.audit import audit
+from unet_core.files import sha256
 from unet_core.images import encode_jpeg, encode_mask
 from worker.corrections.shelf import INDEX, Entry, Shelf
 from worker.errors import FolderError
-from worker.outbox.files import sha256
 from worker.outbox.manifest import SourceRecord
 
 

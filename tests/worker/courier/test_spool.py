@@ -10,12 +10,12 @@ import pytest
 
 from tests.buckets import Shop
 from tests.parts import manifest_with, photo_bytes, row_of
+from unet_core.files import sha256
 from worker.courier.bucket import Bucket
 from worker.courier.delivery import Delivery
 from worker.courier.keeper import Need
 from worker.courier.records import Records
 from worker.courier.spool import Spool
-from worker.outbox.files import sha256
 from worker.outbox.manifest import MANIFEST, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import SHEET, SPIN, Staging

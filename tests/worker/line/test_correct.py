@@ -15,11 +15,11 @@ from PIL import Image
 from tests.parts import photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
 from unet_core.checkpoint import Card
+from unet_core.files import sha256
 from unet_core.images import Photo, UnreadableImage, decode
 from unet_core.model import UNet
 from unet_core.segment import Segmenter
 from worker.corrections.shelf import FOLDER, Shelf
-from worker.outbox.files import sha256
 from worker.outbox.manifest import FrameRow
 from worker.reprocess import reprocess
 from worker.settings import read_settings

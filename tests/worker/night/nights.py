@@ -15,6 +15,7 @@ from tests.carvana import Picture, disc, picture_of, write_cars
 from unet_core.augment import Augmentation
 from unet_core.checkpoint import Card
 from unet_core.data import find_pairs, split_by_car
+from unet_core.files import sha256
 from unet_core.images import encode_mask, encode_png
 from unet_core.model import UNet
 from unet_core.samples import Samples
@@ -22,7 +23,6 @@ from unet_core.store import ModelStore
 from unet_core.training import Recipe, start, train
 from worker.corrections.shelf import FOLDER, Entry, Shelf
 from worker.night.material import NightOptions
-from worker.outbox.files import sha256
 from worker.outbox.manifest import SourceRecord
 from worker.settings import Settings
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.parts import manifest_with, photo_bytes, row_of
+from unet_core.files import sha256
 from worker.errors import FolderError, LeaseLost, ShootError
-from worker.outbox.files import sha256
 from worker.outbox.manifest import (
     FrameRow,
     Manifest,

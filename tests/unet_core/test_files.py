@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.outbox.files import sha256, sync_folder, write_file
+from unet_core.files import sha256, sync, write_file
 
 
 def test_a_file_is_written_and_nothing_else_is_there(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_data_is_on_the_disk_before_it_has_its_name(
 
 
 def test_a_folder_that_is_not_there_cannot_be_synced(tmp_path: Path) -> None:
-    sync_folder(tmp_path)
+    sync(tmp_path)
     with pytest.raises(FileNotFoundError):
-        sync_folder(tmp_path / "gone")
+        sync(tmp_path / "gone")
 
 
 def test_a_folder_whose_disk_fails_is_not_passed_over(
@@ -81,7 +81,7 @@ def test_a_folder_whose_disk_fails_is_not_passed_over(
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="Input/output error"):
-        sync_folder(tmp_path)
+        sync(tmp_path)
 
 
 def test_a_digest_is_that_of_the_bytes() -> None:

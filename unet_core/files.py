@@ -29,16 +29,14 @@ def write_file(path: Path, data: bytes) -> None:
 NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside a folder durable, where the file system knows how: some network shares
-    do not, and have no other way."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Returns when a file, or the list of a folder's names, is on the disk. Some network shares
+    cannot do that for folders, and have no other way: they are passed over."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in NO_SUCH_CALL:
+        if error.errno not in NO_SUCH_CALL or not path.is_dir():
             raise
     finally:
         os.close(handle)
