@@ -34,11 +34,6 @@ class Frames:
         """All photos."""
         return sorted(self.inbox.glob("*/*"))
 
-    @property
-    def megapixels(self) -> float:
-        """Of the first photo."""
-        return self.size[0] * self.size[1] / 1e6
-
     def messages(self) -> list[JobMessage]:
         """The messages that a watcher would send."""
         return [JobMessage.of(shoot) for shoot in group(look(self.inbox).sources.values())]

@@ -35,6 +35,8 @@ INVERTED_SHARE = 0.9
 SPECK_SHARE = 0.001
 """A mask with less than this share of subject is empty, with less of background full."""
 
+THREADS = 4
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -44,19 +46,6 @@ class Audit:
     pairs: list[Pair]
     """Sorted by name; picture and mask were read, and fit."""
     problems: list[Problem]
-    pictures: int
-    """Files in ``train/``, usable or not."""
-    masks: int
-
-    @property
-    def skipped_pictures(self) -> int:
-        """Pictures that are not in ``pairs``."""
-        return self.pictures - len(self.pairs)
-
-    @property
-    def skipped_masks(self) -> int:
-        """Masks that are not in ``pairs``."""
-        return self.masks - len(self.pairs)
 
     def usable(self, mode: Mode) -> list[Pair]:
         """The pairs to train on: in ``skip`` those that are good, in ``strict`` all or none.
@@ -72,7 +61,6 @@ def audit(
     root: Path,
     *,
     rendered: bool = False,
-    threads: int = 4,
     on_file: Progress = lambda done, total: None,
 ) -> Audit:
     """Reads every labelled picture below ``root`` as training will.
@@ -82,7 +70,7 @@ def audit(
     """
     layout = read_layout(root, rendered=rendered)
     pairs, problems = [], list(layout.problems)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for done, (pair, found) in enumerate(
             zip(layout.pairs, pool.map(check_pair, layout.pairs), strict=True), start=1
         ):
@@ -90,7 +78,7 @@ def audit(
             if not found:
                 pairs.append(pair)
             on_file(2 * done, 2 * len(layout.pairs))
-    return Audit(root, pairs, problems, layout.pictures, layout.masks)
+    return Audit(root, pairs, problems)
 
 
 def check_pair(pair: Pair) -> list[Problem]:

@@ -64,9 +64,6 @@ class Problem:
 class Layout:
     """What the names in a labelled folder promise; no file was opened."""
 
-    pictures: int
-    """Files in ``train/``, usable or not."""
-    masks: int
     pairs: list[Pair]
     """Pictures with just one mask, sorted by name."""
     problems: list[Problem]
@@ -85,7 +82,6 @@ def read_layout(root: Path, *, rendered: bool = False) -> Layout:
     labels = _by_stem(masks, MASK_SUFFIXES)
     if not found:
         raise DataError(f"{images} holds no .jpg or other photo")
-    counts = [sum(map(len, group.values())) for group in (found, labels)]
     pairs, problems = [], []
     for stem, files in found.items():
         masks_of = labels.pop(f"{stem}_mask", [])
@@ -94,7 +90,7 @@ def read_layout(root: Path, *, rendered: bool = False) -> Layout:
         else:
             pairs.append(Pair(files[0], masks_of[0], stem.rpartition("_")[0], rendered))
     problems += [_mask_alone(stem, file) for stem, files in labels.items() for file in files]
-    return Layout(counts[0], counts[1], pairs, problems)
+    return Layout(pairs, problems)
 
 
 def find_pairs(root: Path, *, rendered: bool = False) -> list[Pair]:

@@ -101,14 +101,11 @@ class Verdict:
     times_as_long: float
 
 
-def judge(
-    compared: Sequence[Compared], *, times_as_long: float, rules: Rules | None = None
-) -> Verdict:
+def judge(compared: Sequence[Compared], *, times_as_long: float) -> Verdict:
     """The verdict on a candidate; ``times_as_long`` is its time by the champion's.
 
     Raises ``ValueError`` without a picture of the holdout: nothing would vouch for the candidate.
     """
-    rules = rules or Rules()
     holdout = [each for each in compared if each.kind == "holdout"]
     if not holdout:
         raise ValueError("a candidate cannot be judged without a holdout")
@@ -116,9 +113,9 @@ def judge(
     interval = bootstrap(list(gain.values()))
     rows = slice_rows(compared)
     corrections = [each for each in compared if each.kind == "correction"]
-    learned = [f"{c.car}/{c.frame}" for c in corrections if is_learned(c, rules)]
+    learned = [f"{c.car}/{c.frame}" for c in corrections if is_learned(c)]
     refusal = next(
-        _refusals(compared, holdout, rows, interval, times_as_long, rules), None
+        _refusals(compared, holdout, rows, interval, times_as_long), None
     )  # the first that speaks is the one that is told
     mean = fmean(gain.values())
     told_by, reason = refusal or ("", _promotion(mean, interval, len(learned), len(corrections)))
@@ -171,10 +168,10 @@ def slice_rows(compared: Sequence[Compared]) -> list[SliceRow]:
     return sorted(rows, key=lambda row: (row.gain, row.name))
 
 
-def is_learned(correction: Compared, rules: Rules) -> bool:
+def is_learned(correction: Compared) -> bool:
     """Whether the candidate gets a corrected frame right now."""
     left, before = 1 - correction.candidate.dice, 1 - correction.champion.dice
-    return correction.candidate.dice >= rules.learned_dice or left <= rules.learned_share * before
+    return correction.candidate.dice >= Rules.learned_dice or left <= Rules.learned_share * before
 
 
 def _refusals(
@@ -183,47 +180,46 @@ def _refusals(
     rows: Sequence[SliceRow],
     interval: tuple[float, float],
     times_as_long: float,
-    rules: Rules,
 ) -> Iterator[tuple[str, str]]:
     """What speaks against a candidate: the check's name and the sentence, the gravest first."""
     for golden in (each for each in compared if each.kind == "golden"):
-        if golden.champion.dice >= rules.known and golden.gain < -rules.golden:
+        if golden.champion.dice >= Rules.known and golden.gain < -Rules.golden:
             yield (
                 f"golden image {golden.frame}",
                 f"the golden image {golden.frame} came out with Dice "
                 f"{golden.candidate.dice:.4f} instead of {golden.champion.dice:.4f}",
             )
     for row in rows:
-        if row.gain < -rules.slice_mean:
+        if row.gain < -Rules.slice_mean:
             yield (
                 row.name,
                 f"the slice {row.name} lost {-row.gain:.4f} Dice "
                 f"({row.champion:.4f} → {row.candidate:.4f}, {row.cars} cars)",
             )
     mean = fmean(_by_car(holdout).values())
-    if mean < -rules.equal or interval[1] < 0:
+    if mean < -Rules.equal or interval[1] < 0:
         yield (
             "mean Dice",
             f"the holdout lost {-mean:.5f} Dice "
             f"(95 % interval {interval[0]:+.5f} to {interval[1]:+.5f})",
         )
     boundary = fmean(_boundary_by_car(holdout).values())
-    if boundary < -10 * rules.equal:
+    if boundary < -10 * Rules.equal:
         yield "boundary F", f"the holdout's edges lost {-boundary:.4f} boundary F"
     worst, before = (
         min(figures.dice for figures in side)
         for side in ([h.candidate for h in holdout], [h.champion for h in holdout])
     )
-    if worst < before - rules.worst_frame:
+    if worst < before - Rules.worst_frame:
         frame = min(holdout, key=lambda each: each.candidate.dice)
         yield (
             "worst frame",
             f"the worst frame fell from {before:.4f} to {worst:.4f} ({frame.car}/{frame.frame})",
         )
-    if times_as_long > rules.slower:
+    if times_as_long > Rules.slower:
         yield "speed", f"it takes {times_as_long:.2f} times as long"
     corrections = [each for each in compared if each.kind == "correction"]
-    if corrections and mean <= 0 and not any(is_learned(each, rules) for each in corrections):
+    if corrections and mean <= 0 and not any(is_learned(each) for each in corrections):
         yield "corrections", f"none of {len(corrections)} corrections was learned, nothing gained"
 
 

@@ -14,7 +14,7 @@ from worker.errors import BrokerError, CycloramaError, ModelError
 from worker.finish.presets import load_preset
 from worker.outbox.places import Places
 from worker.queue.app import connect
-from worker.queue.broker import EmbeddedRedis, redis_binary
+from worker.queue.broker import broker_of, redis_binary
 from worker.queue.roster import missing_workers, workers
 from worker.settings import Settings
 from worker.webhook.receiver import receiver_of
@@ -138,7 +138,7 @@ def _nights(settings: Settings) -> str:
 
 
 def _workers(settings: Settings) -> str:
-    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    url = broker_of(settings)
     try:
         redis = connect(url)
     except BrokerError:

@@ -16,7 +16,7 @@ from worker.outbox.manifest import FrameRow, Manifest, now, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.app import connect
-from worker.queue.broker import EmbeddedRedis
+from worker.queue.broker import broker_of
 from worker.queue.leases import Leases, kept
 from worker.settings import Settings
 from worker.shoots import PLATE
@@ -120,7 +120,7 @@ def _alone(settings: Settings, shoot: str) -> Iterator[None]:
     """No worker takes the shoot meanwhile. Without a broker of its own a studio has no worker
     that runs without our embedded Redis."""
     try:
-        redis = connect(settings.broker_url or EmbeddedRedis(settings.state).url)
+        redis = connect(broker_of(settings))
     except BrokerError:
         if settings.broker_url:
             raise

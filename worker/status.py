@@ -26,7 +26,7 @@ from worker.night.record import NightRecord, read_record
 from worker.outbox.manifest import Manifest
 from worker.outbox.places import Places
 from worker.queue.app import QUEUE, connect, oldest_job
-from worker.queue.broker import EmbeddedRedis
+from worker.queue.broker import broker_of
 from worker.queue.leases import Leases, gave_up
 from worker.queue.roster import WorkerBeat, missing_workers, workers
 from worker.settings import Settings
@@ -88,7 +88,7 @@ def gather(
     inbox = inbox or inbox_now(settings)
     booth = booth or BoothHistory(settings.outbox)
     view = inbox.view(time.monotonic())
-    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    url = broker_of(settings)
     try:
         redis = connect(url)
     except BrokerError as error:

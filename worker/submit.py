@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from worker.errors import ShootError
 from worker.intake.scan import look
 from worker.queue.app import JobQueue, connect
-from worker.queue.broker import EmbeddedRedis
+from worker.queue.broker import broker_of
 from worker.queue.leases import Leases, queued
 from worker.queue.messages import JobMessage
 from worker.settings import Settings
@@ -27,7 +27,7 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
         raise ShootError(
             f"the inbox {settings.inbox} has no shoot {unknown[0]!r}", cure=f"It has: {known}"
         )
-    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    url = broker_of(settings)
     redis = connect(url)
     leases, queue = Leases(redis, seconds=settings.lease_seconds), JobQueue(url, redis)
     for name in names:

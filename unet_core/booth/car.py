@@ -90,7 +90,7 @@ class Car:
                 self._trim(x, side, z), self._antenna(x, y, z)]  # fmt: skip
 
     def wheel_along(self, x: Tensor) -> Tensor:
-        """Metres beyond the nearer axle, away from the middle of the car negative..."""
+        """Metres beyond the nearer axle, away from the middle of the car; negative between them."""
         return (x - self.axle_mid).abs_().sub_(self.axle_half)
 
     def wheel_radial(self, x: Tensor, z: Tensor) -> Tensor:

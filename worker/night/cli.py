@@ -18,7 +18,7 @@ from worker.errors import BrokerError, CycloramaError
 from worker.logs import configure_logging
 from worker.night.record import write_record
 from worker.queue.app import JobQueue, connect
-from worker.queue.broker import EmbeddedRedis
+from worker.queue.broker import broker_of
 from worker.queue.roster import workers
 from worker.settings import Settings, read_settings
 
@@ -105,7 +105,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def shoots_wait(settings: Settings) -> Callable[[], bool]:
     """What tells whether shoots are queued or in work; always no where no Redis answers."""
-    url = settings.broker_url or EmbeddedRedis(settings.state).url
+    url = broker_of(settings)
     try:
         redis = connect(url)
     except BrokerError:

@@ -39,17 +39,14 @@ class Courtesy:
     def __init__(self, busy: Callable[[], bool], *, every_seconds: float = 1.0) -> None:
         self._busy, self._every = busy, every_seconds
         self._asked = -float("inf")
-        self.waited_seconds = 0.0
 
     def __call__(self) -> None:
         """Returns when the device is free; asks at most every ``every_seconds``."""
         if time.monotonic() - self._asked < self._every:
             return
-        began = time.monotonic()
         while self._busy():
             time.sleep(self._every)
         self._asked = time.monotonic()
-        self.waited_seconds += self._asked - began
 
 
 def lowest_priority() -> None:

@@ -25,10 +25,16 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from worker.errors import BrokerError, FolderError
+from worker.settings import Settings
 
 MAX_SOCKET_PATH = 100
 """Bytes; the system's own limit is 104 (macOS) or 108 (Linux)."""
 START_SECONDS = 20.0
+
+
+def broker_of(settings: Settings) -> str:
+    """The URL of the Redis of these settings, whether or not it runs."""
+    return settings.broker_url or EmbeddedRedis(settings.state).url
 
 
 class EmbeddedRedis:
