@@ -25,11 +25,7 @@ from worker.corrections_cli import corrections
 from worker.errors import (
     BrokerError,
     CycloramaError,
-    FolderError,
-    LeaseLost,
-    PresetError,
     SettingsError,
-    ShootError,
 )
 from worker.logs import configure_logging
 from worker.models_cli import models_app
@@ -153,10 +149,12 @@ def release(shoots: Shoots, inbox: Inbox = None, outbox: Outbox = None) -> None:
     """Publish shoots that are held, as they are."""
     from worker.outbox.places import Places
     from worker.outbox.publish import release as release_shoot
+    from worker.reprocess import alone
 
     settings = _settings(inbox=inbox, outbox=outbox)
     for shoot in shoots:
-        folder = release_shoot(Places(settings.inbox, settings.outbox), shoot)
+        with alone(settings, shoot):
+            folder = release_shoot(Places(settings.inbox, settings.outbox), shoot)
         out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -169,6 +167,7 @@ def reprocess(
     outbox: Outbox = None,
 ) -> None:
     """Make new pictures from stored masks and originals, without the network."""
+    from redis.exceptions import RedisError
     from rich.progress import Progress
 
     from worker.finish.presets import load_preset
@@ -196,7 +195,7 @@ def reprocess(
                     on_frame=lambda done, total: bar.update(task, completed=done, total=total),  # noqa: B023
                 )
                 out.print(str(folder), markup=False, highlight=False, soft_wrap=True)
-            except (ShootError, FolderError, PresetError, LeaseLost, OSError) as error:
+            except (CycloramaError, RedisError, OSError) as error:
                 failed = True
                 err.print(f"error: {name}: {error}", markup=False, highlight=False, soft_wrap=True)
             bar.remove_task(task)

@@ -44,7 +44,7 @@ def reprocess(
         if preset
         else preset_of(settings.inbox / shoot, settings.preset, folders=[settings.presets])
     )
-    with _alone(settings, shoot):
+    with alone(settings, shoot):
         started = now()
         folder, edition = _edition(places, shoot)
         rows = [row for row in edition.frames if not row.error]
@@ -116,9 +116,9 @@ def _require_photos(rows: Sequence[FrameRow], inbox: Path) -> None:
 
 
 @contextmanager
-def _alone(settings: Settings, shoot: str) -> Iterator[None]:
-    """No worker takes the shoot meanwhile. Without a broker of its own a studio has no worker
-    that runs without our embedded Redis."""
+def alone(settings: Settings, shoot: str) -> Iterator[None]:
+    """No worker takes the shoot meanwhile; raises :class:`ShootError` while one has it. Without
+    a broker of its own a studio has no worker that runs without our embedded Redis."""
     try:
         redis = connect(broker_of(settings))
     except BrokerError:

@@ -215,6 +215,12 @@ def _angle(source: Source, place: int) -> int:
     return int(match["number"]) if match else place
 
 
+def only_look_apart(one: str, other: str) -> bool:
+    """Whether two names are one and the same where capitals are not told apart, or accents are
+    written in one way: on disks of Windows and macOS, and most shares."""
+    return one != other and _folded(one) == _folded(other)
+
+
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 

@@ -32,7 +32,10 @@ def submit(settings: Settings, names: Sequence[str], *, retry: bool) -> Iterator
     leases, queue = Leases(redis, seconds=settings.lease_seconds), JobQueue(url, redis)
     for name in names:
         if leases.held(name):
-            yield f"{name} is in work already"
+            if retry:
+                leases.ask(name, retry=True)
+            later = "; then its failed frames are tried again" if retry else " already"
+            yield f"{name} is in work{later}"
             continue
         message = JobMessage.of(shoots[name], retry=retry)
         at = time.time()

@@ -68,6 +68,17 @@ def test_a_shoot_in_work_is_not_queued_again(
     assert redis.llen(QUEUE) == 0
 
 
+def test_failed_frames_of_a_shoot_in_work_are_tried_again_when_it_is_done(
+    settings: Settings, redis: Redis, leases: Leases
+) -> None:
+    assert leases.acquire("car")
+    (line,) = submit(settings, ["car"], retry=True)
+    assert line == "car is in work; then its failed frames are tried again"
+    leases.forget("car", retried=False)  # the attempt that was in work ends
+    assert leases.asked() == {"car": True}
+    assert redis.llen(QUEUE) == 0
+
+
 def test_a_shoot_that_was_given_up_begins_again_with_its_first_attempt(
     settings: Settings, leases: Leases
 ) -> None:

@@ -189,6 +189,11 @@ def dress_again(row: FrameRow, wardrobe: Wardrobe) -> FrameRow:
                 within=wardrobe.inbox,
             ).on_white()
             alpha = read_mask(wardrobe.masks / row.outputs["mask"].path)
+        if row.source.sha256 not in (None, photo.sha256):
+            raise FolderError(
+                f"{row.source.path} was replaced after its mask was made",
+                cure="Its shoot is made again",
+            )
         if alpha.shape != photo.pixels.shape[:2]:
             height, width = photo.pixels.shape[:2]
             message = (

@@ -31,7 +31,7 @@ from worker.line.notes import Notes
 from worker.line.parallel import Cores, in_parallel
 from worker.line.trial import Trial
 from worker.line.vigil import Vigil
-from worker.line.wanted import Wanted
+from worker.line.wanted import Wanted, is_missing
 from worker.logs import about
 from worker.outbox.edition import first_edition
 from worker.outbox.manifest import (
@@ -40,14 +40,14 @@ from worker.outbox.manifest import (
     FrameRow,
     Manifest,
     PresetRecord,
+    load_manifest,
     now,
-    read_manifest,
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, Frame
+from worker.shoots import PLATE, Frame, only_look_apart
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +223,8 @@ class Line:
                 self._check(lease)
             for error in order.postponed.values():
                 raise error
+        for name in wanted.renamed(done.values()):
+            del done[name]
         if preset.framing.mode == "fit":
             for row in self._fit(done, look, staging):
                 done[row.name] = row
@@ -280,11 +282,22 @@ class Line:
 
     def _still_there(self, frames: list[Frame], done: dict[str, FrameRow]) -> bool:
         """Whether any photo of the job is in the inbox yet. Those that went away before their
-        picture was made leave no row: whoever took them out does not want them."""
-        there = {f.name for f in frames if (self._places.inbox / f.source.path).exists()}
+        picture was made leave no row: whoever took them out does not want them.
+
+        Raises :class:`FolderError` where it is more likely that a share was away for a while.
+        """
+        inbox = self._places.inbox
+        there = {f.name for f in frames if (inbox / f.source.path).exists()}
+        if not there and not any(inbox.iterdir()):
+            raise FolderError(
+                f"the inbox {inbox} is empty on this machine",
+                cure="Mount the share, if it lies on one",
+            )
         for row in list(done.values()):
-            unmade = row.error.code == "missing" if row.error else "composite" not in row.outputs
-            if unmade and row.name not in there:
+            if row.name in there:
+                if is_missing(row):
+                    raise FolderError(f"the photo {inbox / row.source.path} was away for a while")
+            elif is_missing(row) or not (row.error or "composite" in row.outputs):
                 del done[row.name]
         return bool(there)
 
@@ -353,7 +366,7 @@ class Line:
         found = [
             Edition(folder, manifest)
             for folder in (places.held(shoot), places.published(shoot), places.retired(shoot))
-            if (manifest := read_manifest(folder))
+            if (manifest := load_manifest(folder)) and not only_look_apart(manifest.shoot, shoot)
         ]
         retired = places.retired(shoot)
         return [each for each in found if each.folder != retired] or found

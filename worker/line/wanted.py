@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from worker.outbox.manifest import FrameRow, Manifest
 from worker.queue.messages import JobMessage
 from worker.shoots import Source
+
+
+def is_missing(row: FrameRow) -> bool:
+    """Whether the photo was not there when its picture was to be made."""
+    return row.error is not None and row.error.code == "missing"
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,22 @@ class Wanted:
         drawn = self.corrections.get(row.name)
         same = same and drawn in (None, row.correction and row.correction.source())
         made_alike = (row.preset, row.checkpoint) == self.made_with
-        return same and made_alike and not (row.error and self.retry)
+        again = is_missing(row) or (row.error and self.retry)
+        return same and made_alike and not again
 
     def outlived_by(self, row: FrameRow) -> bool:
         """Whether the row is a delivered frame whose photo is no longer in the inbox."""
         paths = {source.path for source in self.names}
         taken = row.name in self.names.values() or row.angle in self.angles
         return not row.error and not taken and row.source.path not in paths
+
+    def renamed(self, rows: Iterable[FrameRow]) -> list[str]:
+        """The names of delivered frames whose photo is in the inbox under another name: of a turn
+        of which somebody renamed all photos, each would be there twice."""
+        rows = list(rows)
+        asked = set(self.names.values())
+        photos = {row.source.sha256 for row in rows if row.name in asked} - {None}
+        return [r.name for r in rows if r.name not in asked and r.source.sha256 in photos]
 
     def is_answered_by(self, edition: Manifest) -> bool:
         """Whether an edition has a row for each photo, however it was made."""

@@ -183,9 +183,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def load_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a published shoot; ``None`` when there is none, or a damaged one. Raises
+    :class:`OSError` when it cannot be read now: then nobody knows what was delivered."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a published shoot; ``None`` when there is none that can be read."""
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError):
+        return load_manifest(folder)
+    except OSError:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Places:
                 f"inbox {self.inbox} and outbox {self.outbox} lie one in the other",
                 cure="Use two separate folders",
             )
-        probe = self.outbox / ".staging" / f".probe-{os.getpid()}"
+        probe = self.outbox / ".staging" / f".probe-{uuid.uuid4().hex}"
         try:
             probe.parent.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import time
+import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from worker.errors import FolderError, LeaseLost, ShootError
 from worker.outbox.manifest import MANIFEST, FrameRow, Manifest, Output, read_manifest
 from worker.outbox.places import Places
 from worker.outbox.report import SheetFrame, contact_sheet, spin_page
-from worker.shoots import Source, ignored, shortened
+from worker.shoots import Source, ignored, only_look_apart, shortened
 
 log = logging.getLogger(__name__)
 
@@ -167,13 +168,13 @@ class Staging:
 
     def _sweep(self, manifest: Manifest) -> None:
         """Removes what the manifest does not name: leftovers of an attempt with other settings."""
-        named = {output.path for row in manifest.frames for output in row.outputs.values()}
+        named = {_spelt(o.path) for row in manifest.frames for o in row.outputs.values()}
         named |= {MANIFEST, SHEET} | ({SPIN} if named else set())
         for path in sorted(self.folder.rglob("*"), reverse=True):
             if path.is_dir():
                 with contextlib.suppress(OSError):
                     path.rmdir()
-            elif path.relative_to(self.folder).as_posix() not in named:
+            elif _spelt(path.relative_to(self.folder).as_posix()) not in named:
                 path.unlink()
 
     def _row(self, frame: str) -> Path:
@@ -200,6 +201,12 @@ def replace_folder(new: Path, target: Path, *, places: Places, shoot: str) -> No
         raise FolderError(
             f"{target} is there and holds no shoot of this program; it is left alone",
             cure="Move it away, or choose another outbox",
+        )
+    there = read_manifest(target)
+    if there and only_look_apart(there.shoot, shoot):
+        raise FolderError(
+            f"{target} holds {there.shoot!r}, and its file system does not tell the two apart",
+            cure="Rename one of them in the inbox",
         )
     put_away(aside, places, shoot)
     if target.exists():
@@ -265,14 +272,22 @@ def _touched_by_people(folder: Path) -> bool:
     browsers leave does not count."""
     manifest = read_manifest(folder)
     outputs = [o for row in manifest.frames for o in row.outputs.values()] if manifest else []
-    named = {folder / output.path: output for output in outputs}
-    ours = {folder / MANIFEST, folder / SHEET, folder / SPIN}
+    named = {_spelt(output.path): output for output in outputs}
     for path in folder.rglob("*"):
-        if path.is_dir() or path in ours or any(map(ignored, path.relative_to(folder).parts)):
+        inner = path.relative_to(folder)
+        if path.is_dir() or any(map(ignored, inner.parts)):
             continue
-        if path not in named or not _is_intact(path, named[path]):
+        name = _spelt(inner.as_posix())
+        if name in (MANIFEST, SHEET, SPIN):
+            continue
+        if name not in named or not _is_intact(path, named[name]):
             return True
     return False
+
+
+def _spelt(path: str) -> str:
+    """One spelling for accents: some disks of macOS give back another than they were given."""
+    return unicodedata.normalize("NFC", path)
 
 
 def _is_intact(path: Path, output: Output) -> bool:
@@ -283,7 +298,8 @@ def _is_intact(path: Path, output: Output) -> bool:
 
 
 def release(places: Places, shoot: str) -> Path:
-    """Publishes a held shoot as it is; raises :class:`ShootError` when it is not there."""
+    """Publishes a held shoot as it is. Raises :class:`ShootError` when it is not there, and
+    :class:`FolderError` when it cannot be moved: then it is held as before."""
     folder = places.held(shoot)
     manifest = read_manifest(folder)
     if manifest is None:
@@ -292,7 +308,17 @@ def release(places: Places, shoot: str) -> Path:
     freed = manifest.model_copy(update={"status": status})
     write_file(folder / SHEET, _sheet(freed, folder))
     write_file(folder / MANIFEST, freed.model_dump_json(indent=1).encode())
-    replace_folder(folder, places.published(shoot), places=places, shoot=shoot)
+    try:
+        replace_folder(folder, places.published(shoot), places=places, shoot=shoot)
+    except (OSError, FolderError) as error:
+        write_file(folder / SHEET, _sheet(manifest, folder))
+        write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+        if isinstance(error, FolderError):
+            raise
+        raise FolderError(
+            f"{folder} cannot be moved into the outbox ({error.strerror})",
+            cure="Close its pictures, here and in the outbox, and release it again",
+        ) from error
     return places.published(shoot)
 
 

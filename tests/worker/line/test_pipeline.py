@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,11 @@ from PIL import Image
 
 from tests.parts import SIZE, drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
+from unet_core.files import sha256
 from unet_core.segment import Picture, Segmenter
 from worker.line.batcher import Batcher
+from worker.line.pipeline import Line
+from worker.outbox.publish import Staging
 
 
 @pytest.mark.usefixtures("car")
@@ -103,11 +109,113 @@ def test_a_photo_that_went_away_has_no_row(bench: Bench, car: Path) -> None:
 
 
 def test_of_a_shoot_that_went_away_nothing_is_published(bench: Bench, car: Path) -> None:
+    drop_photos(bench.places.inbox / "van", 1)
     message = bench.message()
     shutil.rmtree(car)
     bench.line.handle(message)
     assert not bench.places.published("car").exists()
     assert_clean(bench)
+
+
+def test_an_inbox_that_is_not_mounted_here_costs_nothing_that_others_made(
+    bench: Bench, car: Path
+) -> None:
+    message, staging = bench.message(), Staging(bench.places, "car")
+    staging.write("01.jpg", b"made elsewhere")
+    shutil.rmtree(car)
+    bench.line.handle(message)
+    note = bench.leases.note("car")
+    assert note
+    assert note.state == "failed"
+    assert "is empty on this machine. Mount the share" in note.error
+    assert [p.read_bytes() for p in bench.places.staging("car").glob("*/01.jpg")]
+
+
+def test_a_photo_that_comes_back_while_its_shoot_is_made_is_no_failed_frame(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = car / "02.jpg"
+    photo, before = away.read_bytes(), away.stat()
+    message = bench.message()
+    away.unlink()
+    still_there = Line._still_there
+
+    def back_by_then(line: Line, *given: Any) -> bool:
+        away.write_bytes(photo)
+        os.utime(away, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return still_there(line, *given)
+
+    monkeypatch.setattr(Line, "_still_there", back_by_then)
+    bench.line.handle(message)
+    assert not bench.places.published("car").exists()
+    bench.line.handle(message)
+    assert (bench.manifest().status, len(bench.manifest().frames)) == ("complete", 3)
+
+
+def test_photos_that_were_renamed_are_not_delivered_twice(bench: Bench, car: Path) -> None:
+    bench.work()
+    for number, photo in enumerate(sorted(car.iterdir())):
+        photo.rename(car / f"DSC_{1230 + number}.jpg")
+    bench.work()
+    assert [row.name for row in bench.manifest().frames] == ["DSC_1230", "DSC_1231", "DSC_1232"]
+    assert_clean(bench)
+
+
+def test_an_edition_that_cannot_be_read_now_is_not_taken_for_none(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.work()
+    (car / "01.jpg").unlink()  # a delivered frame, which only the edition remembers
+    (car / "02.jpg").write_bytes(photo_bytes(9))
+    read_bytes = Path.read_bytes
+
+    def share_fails(path: Path) -> bytes:
+        if path == bench.places.published("car") / "manifest.json":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", share_fails)
+        bench.work()
+    bench.work()
+    assert [row.name for row in bench.manifest().frames] == ["01", "02", "03"]
+    assert bench.manifest().status == "complete"
+
+
+def test_a_photo_that_is_replaced_before_its_second_pass_is_not_laid_under_the_old_mask(
+    bench: Bench, car: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.preset('[framing]\nmode = "fit"\n')
+    fit = Line._fit
+
+    def replaced_by_then(line: Line, *given: Any) -> Any:
+        (car / "02.jpg").write_bytes(photo_bytes(9))
+        return fit(line, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "_fit", replaced_by_then)
+        bench.work()
+    assert not bench.places.published("car").exists()
+    note = bench.leases.note("car")
+    assert note
+    assert "02.jpg was replaced after its mask was made" in note.error
+    bench.work()
+    assert bench.manifest().frames[1].source.sha256 == sha256(photo_bytes(9))
+    assert_clean(bench)
+
+
+def test_names_that_a_file_system_takes_for_one_do_not_mix_two_cars(
+    bench: Bench, car: Path
+) -> None:
+    bench.work()
+    drop_photos(bench.places.inbox / "Car", 2)
+    bench.places.published("Car").symlink_to(bench.places.published("car"))  # as such a disk does
+    before = bench.files(bench.places.published("car"))
+    bench.work("Car")
+    note = bench.leases.note("Car")
+    assert note
+    assert "holds 'car', and its file system does not tell the two apart" in note.error
+    assert bench.files(bench.places.published("car")) == before
 
 
 @pytest.mark.usefixtures("car")

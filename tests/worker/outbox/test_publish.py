@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -280,6 +282,41 @@ def test_a_held_shoot_lies_apart_until_it_is_released(places: Places) -> None:
     assert found
     assert found.status == "complete"
     assert not places.held("car").exists()
+
+
+def test_a_held_shoot_that_cannot_be_moved_is_held_as_before(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = publish(places, stage(places), status="held")
+    before = {path: path.read_bytes() for path in folder.glob("*.*")}
+
+    def in_use(*_: object) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", in_use)
+        with pytest.raises(FolderError, match=r"cannot be moved.*Permission denied.*release it"):
+            release(places, "car")
+    assert {path: path.read_bytes() for path in folder.glob("*.*")} == before
+    assert release(places, "car") == places.published("car")
+
+
+def test_accents_that_a_disk_spells_in_another_way_are_still_ours(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glob = Path.rglob
+
+    def as_macs_list(folder: Path, pattern: str) -> Iterator[Path]:
+        for path in glob(folder, pattern):
+            yield path.with_name(unicodedata.normalize("NFD", path.name))
+
+    name = "Citro\N{LATIN SMALL LETTER E WITH DIAERESIS}n"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rglob", as_macs_list)
+        staging = Staging(places, "car")
+        row = row_of(PHOTO, name, outputs={"mask": staging.write(f"{name}.png", b"mask")})
+        folder = staging.publish(manifest_with("car", [row]))
+    assert (folder / f"{name}.png").read_bytes() == b"mask"
 
 
 def test_the_contact_sheet_of_a_released_shoot_no_longer_says_that_it_is_held(
