@@ -67,6 +67,8 @@ __all__ = [
 Pixels = npt.NDArray[np.uint8]
 
 _MAX_PIXELS = 200_000_000
+_CHECKED_PIXELS = 50_000_000
+"""Larger ones are not decoded only to see whether they are whole: about half a gigabyte."""
 _MIN_SIDE = 16
 _BYTES_PER_PIXEL, _EXTRA_BYTES = 8, 64 << 20  # 16-bit RGBA without compression, and metadata
 
@@ -162,22 +164,23 @@ def decode(path: Path, *, max_pixels: int = _MAX_PIXELS, within: Path | None = N
 def check_complete(path: Path, *, within: Path | None = None) -> bool:
     """Whether ``path`` is done being written, as far as its content can tell.
 
-    ``False``: empty, cut off, or a reserved size still filled with zeros. ``True``: it decodes to
-    its end, or it never will (no picture, too large, damaged, an extra missing): that error
-    belongs to the worker. JPEG, PNG and RAW are judged by structure alone, in well under the
-    time of reading them. Raises ``OSError`` if the file vanished or the disk failed.
+    ``False``: empty, cut off, a reserved size still filled with zeros, or too large to be looked
+    at here: then only time can tell. ``True``: it decodes to its end, or it never will (no
+    picture, damaged, an extra missing): that error belongs to the worker. JPEG, PNG and RAW are
+    judged by structure alone, in well under the time of reading them. Raises ``OSError`` if the
+    file vanished or the disk failed.
     """
     try:
-        file = read_image_file(path, max_bytes=_max_bytes(_MAX_PIXELS), within=within)
+        file = read_image_file(path, max_bytes=_max_bytes(_CHECKED_PIXELS), within=within)
         if file.proves_itself:
             file.require_whole()
         else:
             with decode_errors(file):
-                _load(file, max_pixels=_MAX_PIXELS)
+                _load(file, max_pixels=_CHECKED_PIXELS)
     except ImageError as error:
         if error.code in ("missing", "read-failed") and isinstance(error.__cause__, OSError):
             raise error.__cause__ from None
-        return error.code not in ("empty-file", "truncated")
+        return error.code not in ("empty-file", "truncated", "too-large")
     return True
 
 

@@ -85,7 +85,8 @@ def read_image_file(path: Path, *, max_bytes: int, within: Path | None = None) -
                     code="too-large",
                     cure="Export it as JPEG in its normal size.",
                 )
-            data = head + file.read()
+            file.seek(0)
+            data = file.read()
     kind = sniff(data)
     if kind is None:
         raise _no_picture(path, data)

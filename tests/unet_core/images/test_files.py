@@ -236,12 +236,16 @@ def test_a_file_with_absurdly_many_bytes_is_not_read_to_its_end(tmp_path: Path) 
     assert isinstance(error, images.ImageTooLarge) and error.code == "too-large"
 
 
-def test_a_file_too_large_to_decode_is_complete(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "code"), [(50_000, "too-large"), (7_100, "truncated")])
+def test_whether_a_very_large_file_is_whole_is_left_to_time(
+    tmp_path: Path, side: int, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.tif"
     data = cv2.imencode(".bmp", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-    path.write_bytes(data[:18] + (50_000).to_bytes(4, "little") * 2 + data[26:])
-    assert error_of(path).code == "too-large"
-    assert images.check_complete(path)
+    path.write_bytes(data[:18] + side.to_bytes(4, "little") * 2 + data[26:])
+    assert error_of(path).code == code
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    assert not images.check_complete(path)
 
 
 def test_memory_that_runs_out_is_told_as_too_large(
