@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         72.0,
         ge=0,
         le=87600,
-        description="copies of what lies in buckets go so long after delivery; 0: never",
+        description="hours after delivery until copies of what lies in buckets go; 0: never",
     )
     state: Path = Field(Path(".cyclorama"), description="embedded Redis, model store, logs")
     preset: str = Field("studio-grey", description="default preset: a name or a .toml file")
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field("", description="shared Redis; empty starts an embedded one")
     polling: bool = Field(False, description="poll instead of file events (network shares)")
-    rescan_seconds: float = Field(5.0, gt=0, le=3600, description="a full look at the inbox")
+    rescan_seconds: float = Field(5.0, gt=0, le=3600, description="seconds between two full looks at the inbox")
     settle_seconds: float = Field(2.0, ge=0, le=3600, description="a file is whole after this rest")
     quiet_seconds: float = Field(
         30.0, ge=0, le=86400, description="a shoot short of frames starts after this rest"
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     )
     model_check_seconds: float = Field(10.0, gt=0, le=3600, description="look for a new champion")
     umask: str = Field(
-        "", pattern="^[0-7]{0,4}$", description="who may not do what with new files; empty: as is"
+        "", pattern="^[0-7]{0,4}$", description="umask of new files, such as 0027: closed to others; empty: as it is"
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="figures for Prometheus are served there; 0: nowhere"
