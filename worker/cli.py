@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,8 +39,25 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Cuts out car shoots and sets them on your studio's backdrop.",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        out.print(f"cyclorama {installed('cyclorama')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Tell the version.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Cuts out car shoots and sets them on your studio's backdrop."""
+
+
 app.add_typer(models_app, name="models")
 app.command()(presets)
 app.command()(corrections)
@@ -276,8 +294,6 @@ def _settings(**overrides: Any) -> Settings:
     from worker.settings import read_settings
 
     settings = read_settings(**overrides)
-    if settings.umask:
-        os.umask(int(settings.umask, 8))
     prepare_copies(settings)
     gc.enable()
     return settings

@@ -55,7 +55,7 @@ def import_(
     name: Annotated[str | None, typer.Option(help="Default: the file's or the card's.")] = None,
     squash: Annotated[
         str | None,
-        typer.Option(help="WIDTHxHEIGHT that a .pth was trained on [default: 512x512]."),
+        typer.Option(help="WIDTHxHEIGHT that a .pth was trained on (default: 512x512)."),
     ] = None,
     long_side: Annotated[
         int | None, typer.Option(min=64, help="Or: the long side, in pixels; the shape is kept.")

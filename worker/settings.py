@@ -76,7 +76,9 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field("", description="shared Redis; empty starts an embedded one")
     polling: bool = Field(False, description="poll instead of file events (network shares)")
-    rescan_seconds: float = Field(5.0, gt=0, le=3600, description="seconds between two full looks at the inbox")
+    rescan_seconds: float = Field(
+        5.0, gt=0, le=3600, description="seconds between two full looks at the inbox"
+    )
     settle_seconds: float = Field(2.0, ge=0, le=3600, description="a file is whole after this rest")
     quiet_seconds: float = Field(
         30.0, ge=0, le=86400, description="a shoot short of frames starts after this rest"
@@ -107,7 +109,9 @@ class Settings(BaseSettings):
     )
     model_check_seconds: float = Field(10.0, gt=0, le=3600, description="look for a new champion")
     umask: str = Field(
-        "", pattern="^[0-7]{0,4}$", description="umask of new files, such as 0027: closed to others; empty: as it is"
+        "",
+        pattern="^[0-7]{0,4}$",
+        description="umask of new files, such as 0027: closed to others; empty: as it is",
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="figures for Prometheus are served there; 0: nowhere"
@@ -196,7 +200,8 @@ def config_file() -> Path:
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """The settings; ``overrides`` that are not ``None`` win over every other source.
+    """The settings; ``overrides`` that are not ``None`` win over every other source. From now on
+    this process heeds their umask.
 
     Raises :class:`SettingsError` that names each unknown or impossible setting.
     """
@@ -204,7 +209,7 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         if os.environ.get(CONFIG) and not config_file().is_file():
             raise SettingsError(f"{CONFIG} names {config_file()}, which is not there")
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{n: value for n, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(dict(row)) for row in error.errors())) from error
     except tomllib.TOMLDecodeError as error:
@@ -219,6 +224,9 @@ def read_settings(**overrides: Any) -> Settings:
         raise SettingsError(
             f"{config_file()} or .env is not UTF-8 text ({error.reason})", cure="Save it as UTF-8"
         ) from error
+    if settings.umask:
+        os.umask(int(settings.umask, 8))
+    return settings
 
 
 def _refuse_unknown_variables() -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ from worker.queue.health import Health, HealthFile
 @pytest.fixture
 def studio(tmp_path: Path) -> Studio:
     return make_studio(tmp_path)
+
+
+def test_the_version_is_told(studio: Studio) -> None:
+    done = studio.cyclorama("--version")
+    assert (done.returncode, done.stdout) == (0, f"cyclorama {version('cyclorama')}\n")
 
 
 @pytest.mark.parametrize(

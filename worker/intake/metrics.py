@@ -27,7 +27,10 @@ from worker.queue.roster import workers
 PATIENCE_SECONDS = 300.0
 """A look at a large inbox on a slow share is given so long."""
 BOOTH_SECONDS = 60.0
-"""Between two looks at the booth."""
+"""Between two looks at the booth; more where one takes long: all of the outbox is listed, which
+takes a while on a slow share, and nothing is queued meanwhile."""
+BOOTH_SHARE = 0.02
+"""Of the watcher's time, at most."""
 
 
 class WatcherMetrics(Collector):
@@ -46,7 +49,8 @@ class WatcherMetrics(Collector):
         self._view = View()
         self._began, self._took = clock(), 0.0
         self._ready_since: dict[str, float] = {}
-        self._booth, self._booth_at, self._changed = booth, -BOOTH_SECONDS, set[str]()
+        self._booth, self._changed = booth, set[str]()
+        self._booth_at, self._booth_every = -BOOTH_SECONDS, BOOTH_SECONDS
 
     def around(self, tick: Callable[[], View]) -> Callable[[], View]:
         """``tick``, noted each time it is called."""
@@ -116,10 +120,11 @@ class WatcherMetrics(Collector):
 
     def _look_at_booth(self) -> None:
         now = self._clock()
-        if abs(now - self._booth_at) >= BOOTH_SECONDS:
-            self._booth_at = now
+        if abs(now - self._booth_at) >= self._booth_every:
             with contextlib.suppress(FolderError):  # the tick says that the outbox is away
                 self._changed = {finding.kind for finding in self._booth.tell().findings}
+            self._booth_at = self._clock()
+            self._booth_every = max(BOOTH_SECONDS, (self._booth_at - now) / BOOTH_SHARE)
 
     def _booth_changes(self) -> Metric:
         gauge = GaugeMetricFamily(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from redis import Redis
 
 from tests.parts import ListQueue, drop_photos, manifest_with, row_of, shoot_in
 from tests.worker.booth.days import manifest, publish, redder
-from worker.booth.history import TOLD, BoothHistory
+from worker.booth.history import TOLD, BoothHealth, BoothHistory
 from worker.intake.inbox import Inbox, View
 from worker.intake.metrics import WatcherMetrics
 from worker.intake.plan import Rules
@@ -116,6 +117,23 @@ def test_a_look_that_fails_is_still_a_look(places: Places, redis: Redis) -> None
     with pytest.raises(OSError, match="away"):
         metrics.around(fails)()
     assert metrics.complaint() == ""
+
+
+def test_where_the_outbox_is_slow_the_booth_is_looked_at_less_often(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def slow(_: BoothHistory) -> BoothHealth:
+        looks.append(studio.clock)
+        studio.clock += 10
+        return BoothHealth(0)
+
+    monkeypatch.setattr(BoothHistory, "tell", slow)
+    for _ in range(20):
+        studio.tick()
+        studio.clock += 60
+    assert [round(b - a) for a, b in pairwise(looks)] == [550, 550]
 
 
 def test_a_booth_that_changed_is_told_once_a_minute(studio: Studio) -> None:
