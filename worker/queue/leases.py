@@ -76,17 +76,19 @@ class Lease:
 
     def __init__(self, shoot: str, lock: Lock) -> None:
         self.shoot, self._lock = shoot, lock
+        self._one_at_a_time = threading.Lock()
         self.lost = False
 
     def renew(self) -> None:
         """Pushes the end of the lease away. Raises :class:`LeaseLost` if another holds it now;
-        a lease that vanished with Redis' memory is taken again."""
-        try:
-            self._lock.reacquire()
-        except LockError as error:
-            if not self._lock.acquire(blocking=False):
-                self.lost = True
-                raise LeaseLost(f"another worker has taken over {self.shoot!r}") from error
+        a lease that vanished with Redis' memory is taken again. From any thread."""
+        with self._one_at_a_time:  # of two that take it again, one would find the other's
+            try:
+                self._lock.reacquire()
+            except LockError as error:
+                if not self._lock.acquire(blocking=False):
+                    self.lost = True
+                    raise LeaseLost(f"another worker has taken over {self.shoot!r}") from error
 
     def check(self) -> None:
         """Raises :class:`LeaseLost` if the lease was found lost."""

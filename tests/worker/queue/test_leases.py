@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
+from redis.lock import Lock
 
 from worker.errors import LeaseLost
 from worker.queue.leases import Leases, Note, queued
@@ -74,6 +76,27 @@ def test_who_was_too_late_learns_that_another_has_taken_over(short: Leases) -> N
     late.release()
     assert short.held("car"), "who lost a lease cannot give it free"
     heir.check()
+
+
+def test_two_threads_that_take_a_vanished_lease_again_do_not_lose_it_to_each_other(
+    leases: Leases, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    redis.flushall()
+    reacquire = Lock.reacquire
+
+    def slowly(lock: Lock) -> bool:
+        try:
+            return reacquire(lock)
+        finally:
+            time.sleep(0.1)  # so that the other finds it vanished, too
+
+    monkeypatch.setattr(Lock, "reacquire", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        for renewed in [pool.submit(lease.renew) for _ in range(2)]:
+            renewed.result()
+    assert not lease.lost
 
 
 def test_a_lease_that_vanished_with_redis_memory_is_taken_again(
