@@ -147,7 +147,7 @@ def schedule(until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = Fa
     _log(settings)
     from worker.night.schedule import run_schedule
 
-    raise typer.Exit(run_schedule(settings, _shared(settings).broker_url))
+    run_schedule(settings, _shared(settings).broker_url)
 
 
 @app.command()

@@ -129,7 +129,7 @@ def _checkpoint(settings: Settings) -> str:
 
 
 def _nights(settings: Settings) -> str:
-    from worker.queue.nights import next_due  # loads Celery's beat
+    from worker.queue.nights import next_due  # loads Celery
 
     if not settings.retrain_cron:
         return "no retraining is set"

@@ -106,7 +106,7 @@ def run_all(settings: Settings, *, once: bool, workers: int, reporter: Reporter)
     """
     Places(settings.inbox, settings.outbox).check()
     if settings.retrain_cron and not once:
-        from worker.queue.nights import parse_cron  # loads Celery's beat
+        from worker.queue.nights import parse_cron  # loads Celery
 
         parse_cron(settings.retrain_cron)
     stuck = bring(settings) if once else {}

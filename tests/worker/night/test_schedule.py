@@ -39,16 +39,46 @@ def test_of_many_that_claim_a_night_one_gets_it(tmp_path: Path) -> None:
     assert claim(tmp_path, NOW + timedelta(days=1))
 
 
+def wait_for(settings: Settings, nights: int) -> None:
+    deadline = time.monotonic() + 60
+    while count(settings) < nights and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert count(settings) == nights
+
+
 def test_two_schedulers_begin_one_night_and_the_next_one_too(settings: Settings) -> None:
     first, second = nights(settings), nights(settings)
-    assert [n.begin(NOW) for n in (first, second, first)] == [True, False, False]
-    deadline = time.monotonic() + 60
-    while count(settings) < 1 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert second.begin(NOW + timedelta(days=3)), "three nights were missed: one is made up"
-    assert not second.begin(NOW + timedelta(days=3, minutes=1))
-    while count(settings) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert count(settings) == 2
+    claim(settings.model_store, NOW - timedelta(days=1))
+    assert [n.look(NOW) for n in (first, second, first)] == [True, False, False]
+    wait_for(settings, 1)
+    assert second.look(NOW + timedelta(days=3)), "three nights were missed: one is made up"
+    assert not second.look(NOW + timedelta(days=3, minutes=1))
+    wait_for(settings, 2)
     for each in (first, second):
         each.stop()
+
+
+def test_a_new_schedule_begins_with_the_next_night_and_not_with_one_that_was(
+    settings: Settings,
+) -> None:
+    first, second = nights(settings), nights(settings)
+    assert [n.look(NOW) for n in (first, second)] == [False, False]
+    assert second.look(NOW + timedelta(days=1))
+    wait_for(settings, 1)
+    second.stop()
+    assert not nights(settings).look(NOW + timedelta(days=1)), "nor after a restart"
+
+
+def test_a_night_that_cannot_begin_is_tried_again(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    claim(settings.model_store, NOW - timedelta(days=1))
+    log = settings.state / "retraining.log"
+    log.mkdir()
+    kept = nights(settings)
+    assert not kept.look(NOW)
+    assert "cannot begin yet" in caplog.text
+    log.rmdir()
+    assert kept.look(NOW)
+    wait_for(settings, 1)
+    kept.stop()
