@@ -11,6 +11,7 @@ import io
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab "}  # Pillow mode -> ICC space
@@ -73,11 +74,23 @@ def fitting_rgb_profile(icc: bytes | None) -> bytes | None:
 def leads_back(icc: bytes) -> bool:
     """Whether colours can be brought into the RGB profile ``icc``, too: those of some cameras and
     scanners only lead out of it, and no backdrop could be given their colours."""
+    return _way_back(icc) is not None
+
+
+def from_srgb(pixels: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 from sRGB into the colour space of the RGB profile ``icc``; as they are
+    where it is damaged, or leads out of it alone: no viewer can use it either."""
+    way = _way_back(icc)
+    if way is None:
+        return pixels
+    return np.array(ImageCms.applyTransform(Image.fromarray(pixels), way), dtype=np.uint8)
+
+
+def _way_back(icc: bytes) -> ImageCms.ImageCmsTransform | None:
     try:
-        _way(_srgb(), ImageCms.ImageCmsProfile(io.BytesIO(icc)), "RGB")
+        return _way(_srgb(), ImageCms.ImageCmsProfile(io.BytesIO(icc)), "RGB")
     except _BROKEN:
-        return False
-    return True
+        return None
 
 
 def is_srgb(icc: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from hashlib import sha256
 from threading import Lock
@@ -10,9 +9,9 @@ from threading import Lock
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
 
 from unet_core.images import ImageError, decode
+from unet_core.images.profiles import from_srgb
 from worker.errors import PresetError
 from worker.finish.grain import grain
 from worker.finish.presets import (
@@ -115,7 +114,7 @@ def _picture(backdrop: PictureBackdrop, size: tuple[int, int]) -> Pixels:
             f"The backdrop picture {backdrop.picture} cannot be used: {error.what}",
             cure=error.cure,
         ) from error
-    pixels = photo.srgb() if photo.alpha is None else _on_white(photo.srgb(), photo.alpha)
+    pixels = photo.on_white().srgb()
     height, width = pixels.shape[:2]
     if min(height, width) < _SMALLEST_SIDE:
         raise PresetError(
@@ -128,27 +127,6 @@ def _picture(backdrop: PictureBackdrop, size: tuple[int, int]) -> Pixels:
     cut = pixels[top : top + cut_height, left : left + cut_width]
     how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(cut, size, interpolation=how), dtype=np.uint8)
-
-
-def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
-    a = alpha[..., None].astype(np.float32) / 255
-    return np.rint(pixels * a + 255 * (1 - a)).astype(np.uint8)
-
-
-def from_srgb(pixels: Pixels, icc: bytes) -> Pixels:
-    """``pixels`` brought from sRGB into the colour space of the profile ``icc``."""
-    try:
-        converted = ImageCms.profileToProfile(
-            Image.fromarray(pixels),
-            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (ImageCms.PyCMSError, OSError):
-        return pixels  # a damaged profile, or not one of RGB: no viewer can use it either
-    return np.array(converted, dtype=np.uint8)
 
 
 def _rgb(colour: str) -> NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unet_core.images import ImageError, decode
+from unet_core.images.profiles import from_srgb
 from worker.errors import PresetError
-from worker.finish.backdrop import from_srgb
 from worker.finish.presets import Overlay
 
 Pixels = NDArray[np.uint8]

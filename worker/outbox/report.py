@@ -16,8 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image, ImageCms, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
+from unet_core.images.profiles import to_srgb
 from worker.outbox.lettering import Font, shorten, wrap
 from worker.shoots import counted, printable
 
@@ -223,12 +224,10 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     profile = picture.info.get("icc_profile")
     if not profile or picture.mode not in ("RGB", "RGBA"):
         return picture
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        turned = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"))
-    except (OSError, ImageCms.PyCMSError):
-        return picture  # slightly wrong colours say more than no picture
-    return turned or picture
+    turned = to_srgb(picture.convert("RGB"), profile)
+    if picture.mode == "RGBA":
+        turned.putalpha(picture.getchannel("A"))
+    return turned
 
 
 def _checker(size: tuple[int, int], cell: int = 8) -> Image.Image:
