@@ -84,7 +84,9 @@ class Watcher:
 
     def tick(self, now: float, clock: float) -> View:
         """One look and what follows from it. ``now`` in monotonic seconds, ``clock`` in seconds
-        since the epoch (notes in Redis are shared with other machines)."""
+        since the epoch (notes in Redis are shared with other machines). Raises
+        :class:`FolderError` when inbox or outbox are gone."""
+        self._inbox.places.require_outbox()
         view = self._inbox.view(now)
         self._head, self._asked = None, self._leases.asked()
         for name in self._asked.keys() & view.decisions.keys():

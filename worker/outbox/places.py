@@ -63,3 +63,13 @@ class Places:
                 cure="Give the program the right to write there, or set CYCLORAMA_OUTBOX "
                 "(--outbox) to another folder",
             ) from error
+
+    def require_outbox(self) -> None:
+        """Raises :class:`FolderError` when the outbox that was there is gone: what is left is the
+        bare folder on which its share was mounted."""
+        staging = self.outbox / ".staging"
+        if not staging.is_dir() and not any(self.outbox.iterdir()):
+            raise FolderError(
+                f"the outbox {self.outbox} has become an empty folder",
+                cure="Mount its share again; if you emptied it, start the program again",
+            )

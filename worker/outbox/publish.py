@@ -44,6 +44,7 @@ class Staging:
 
     def __init__(self, places: Places, shoot: str) -> None:
         self._places, self.shoot = places, shoot
+        places.require_outbox()
         self.folder = _taken_over(places.staging(shoot))
         (self.folder / ROWS).mkdir(exist_ok=True)
 

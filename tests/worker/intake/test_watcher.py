@@ -9,6 +9,7 @@ from redis import Redis
 
 from tests.parts import drop_photos
 from tests.worker.intake.desk import Desk, note, publish
+from worker.errors import FolderError
 from worker.intake.plan import Stage
 from worker.intake.watcher import LOST_AFTER_SECONDS
 from worker.outbox.places import Places
@@ -220,3 +221,16 @@ def test_a_shoot_whose_workers_die_is_given_up_and_says_how_to_go_on(
     assert view.given_up == {"car"}
     assert "cyclorama retry car" in view.problems["car"]
     assert caplog.text.count("gave up after 3 attempts") == 1
+
+
+@pytest.mark.usefixtures("car")
+def test_an_outbox_whose_share_is_gone_is_not_taken_for_one_without_shoots(
+    desk: Desk, places: Places
+) -> None:
+    (places.outbox / ".staging").rmdir()  # the bare folder on which it was mounted
+    with pytest.raises(FolderError, match="has become an empty folder"):
+        desk.settled()
+    assert not desk.queue
+    places.check()
+    desk.settled()
+    assert len(desk.queue) == 1

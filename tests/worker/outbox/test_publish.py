@@ -386,3 +386,14 @@ def test_a_shoot_of_failures_only_has_no_spin_page(places: Places) -> None:
     failed = row_of(PHOTO, error={"code": "empty-file", "message": "It is empty."})
     folder = publish(places, failed, status="incomplete")
     assert tree(folder) == {"contact-sheet.jpg", "manifest.json"}
+
+
+def test_nothing_is_made_in_the_bare_folder_that_a_share_leaves_behind(places: Places) -> None:
+    staging = places.outbox / ".staging"
+    staging.rmdir()
+    with pytest.raises(FolderError, match="Mount its share again"):
+        Staging(places, "car")
+    assert list(places.outbox.iterdir()) == []
+    (places.outbox / "van").mkdir()  # it is the outbox: somebody has tidied up
+    stage(places)
+    assert staging.is_dir()
