@@ -103,7 +103,7 @@ class Line:
         self._cores = Cores(options.at_work)
         self._alone = threading.Lock()
         """Held by a job whose earlier attempt died, so that no two such jobs blame each other."""
-        self.shoots: set[str] = set()
+        self.shoots: dict[str, JobMessage] = {}
         """Shoots in work now."""
         self.steps = 0
         """Grows with everything that shows that the line goes on."""
@@ -132,7 +132,7 @@ class Line:
             log.info("%s has a newer job than this message's", message.shoot)
             self._notes.release(lease)
             return
-        self.shoots.add(message.shoot)
+        self.shoots[message.shoot] = message
         try:
             with kept(lease, self._leases.seconds / 3):
                 self._work(message, lease)
@@ -149,7 +149,7 @@ class Line:
             self._failed(message, lease, f"{type(error).__name__}: {error}", error)
         finally:
             self.steps += 1
-            self.shoots.discard(message.shoot)
+            self.shoots.pop(message.shoot, None)
             self._notes.release(lease)
 
     @property
@@ -160,6 +160,12 @@ class Line:
     def hand_back(self) -> None:
         """From now on no frame is begun: frames in work are finished, and shoots given back."""
         self._ending.set()
+
+    def leave(self) -> None:
+        """Notes that what is in work is given back as it is: this process ends now, and its shoots
+        are not to blame."""
+        for message in list(self.shoots.values()):
+            self._notes.note(message, "returned")
 
     def _failed(self, message: JobMessage, lease: Lease, reason: str, cause: Exception) -> None:
         log.error("%s failed in attempt %d: %s", message.shoot, message.attempt, reason)

@@ -20,6 +20,7 @@ from worker.queue.channel import tolerate_garbage
 
 STOP_SECONDS = 45.0
 """What is in flight when a worker is told to stop has so long; supervisors wait for a minute."""
+LAST_WORD_SECONDS = 5.0
 RECONNECT_SECONDS = 5
 """While Redis is away it is looked for this often; Celery by itself would wait for half a minute
 in the end."""
@@ -48,10 +49,16 @@ def serve(
     def stopping(**_: Any) -> None:
         told.set()
         line.hand_back()
-        # Nothing is lost by it: what a frame that does not end was to be is made by another.
-        late = threading.Timer(STOP_SECONDS, lambda: os._exit(code()))
+        late = threading.Timer(STOP_SECONDS, leave)
         late.daemon = True
         late.start()
+
+    def leave() -> None:
+        # Nothing is lost by it: what a frame that does not end was to be is made by another.
+        word = threading.Thread(target=line.leave, daemon=True)
+        word.start()
+        word.join(LAST_WORD_SECONDS)  # Redis may be away
+        os._exit(code())
 
     app.task(name=TASK)(shoot)
     worker_shutting_down.connect(stopping, weak=False)

@@ -10,6 +10,7 @@ from tests.parts import photo_bytes
 from tests.worker.line.bench import Bench
 from worker.line.batcher import Batcher
 from worker.line.metrics import LineMetrics, LineState
+from worker.queue.messages import JobMessage
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_state_is_that_of_the_moment(
     card = bench.segmenters["first"].card
     labels = {"version": "first", "sha256": str(card.sha256), "device": "cpu"}
     assert metrics.get_sample_value("cyclorama_checkpoint_info", labels) == 1
-    bench.line.shoots.add("car")
+    bench.line.shoots["car"] = JobMessage.model_validate(bench.message())
     assert metrics.get_sample_value("cyclorama_shoots_in_work") == 1
     bench.line.shoots.clear()
     bench.work()

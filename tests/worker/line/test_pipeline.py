@@ -219,6 +219,28 @@ def test_names_that_a_file_system_takes_for_one_do_not_mix_two_cars(
 
 
 @pytest.mark.usefixtures("car")
+def test_a_worker_that_has_to_leave_in_mid_work_does_not_blame_its_shoots(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[str] = []
+    publish = Staging.publish
+
+    def told_to_go(staging: Staging, *given: Any) -> Path:
+        for leaving in (False, True):
+            if leaving:
+                bench.line.leave()
+            note = bench.leases.note("car")
+            assert note
+            states.append(note.state)
+        return publish(staging, *given)
+
+    monkeypatch.setattr(Staging, "publish", told_to_go)
+    bench.work()
+    assert states == ["working", "returned"]
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
 def test_a_message_for_a_shoot_in_work_elsewhere_does_nothing(
     bench: Bench, decoded: list[str]
 ) -> None:
