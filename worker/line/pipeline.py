@@ -25,6 +25,7 @@ from worker.finish.presets import Preset, preset_of
 from worker.line.batcher import Batcher
 from worker.line.correct import corrected_edition
 from worker.line.dress import Look, Wardrobe, dress_all, placements
+from worker.line.earlier import done_already, editions
 from worker.line.frame import Order, make_frame
 from worker.line.model_slot import ModelSlot
 from worker.line.notes import Notes
@@ -39,15 +40,13 @@ from worker.outbox.manifest import (
     Edition,
     FrameRow,
     Manifest,
-    PresetRecord,
-    load_manifest,
     now,
 )
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 from worker.queue.leases import Lease, Leases, kept
 from worker.queue.messages import JobMessage, parse
-from worker.shoots import PLATE, Frame, only_look_apart
+from worker.shoots import PLATE, Frame
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ class Line:
         shoot, frames = message.shoot, message.to_frames()
         segmenter = self._slot.current
         options = self._options
-        latest = next(iter(self._editions(shoot)), None)
+        latest = next(iter(editions(self._places, shoot)), None)
         chosen = latest.manifest.preset.chosen if latest else None
         preset = self._preset(shoot, chosen)
         desk = Desk(options.corrections, shoot, latest)
@@ -200,7 +199,7 @@ class Line:
         staging = Staging(self._places, shoot)
         if latest and self._correct(latest, wanted, desk, staging, preset, lease):
             return
-        done = self._done_already(staging, wanted)
+        done = done_already(self._places, staging, wanted)
         rest = [frame for frame in frames if frame.name not in done]
         look = Look(preset, Plates(self._places.inbox / PLATE))
         order = Order(
@@ -240,27 +239,29 @@ class Line:
             log.info("%s went away from the inbox: nothing is published", shoot)
             staging.discard()
             return
-        record = PresetRecord(
-            name=preset.name,
-            digest=preset.digest,
-            chosen=chosen,
-            pictures=preset.pictures_in(self._places.inbox / shoot),
-        )
         card = segmenter.card
         manifest = first_edition(
             shoot,
             done.values(),
             preset,
-            record=record,
+            chosen=chosen,
+            pictures=preset.pictures_in(self._places.inbox / shoot),
             checkpoint=CheckpointRecord(version=card.version, sha256=card.sha256),
             started=started,
             attempts=message.attempt,
         )
+        self._publish(manifest, staging, {frame.name for frame in rest}, lease)
+
+    def _publish(
+        self, manifest: Manifest, staging: Staging, made: Collection[str], lease: Lease
+    ) -> None:
+        """Publishes a shoot and tells it; the frames named ``made`` are new in it."""
         self._notes.renew(lease)
         folder = staging.publish(manifest)
         for listener in self.listeners:
-            listener.on_shoot(manifest, {frame.name for frame in rest})
-        log.info("%s is %s: %d frames in %s", shoot, manifest.status, len(done), folder)
+            listener.on_shoot(manifest, made)
+        frames = len(manifest.frames)
+        log.info("%s is %s: %d frames in %s", manifest.shoot, manifest.status, frames, folder)
 
     def _preset(self, shoot: str, chosen: str | None) -> Preset:
         """What a shoot is dressed by; ``chosen`` is what ``reprocess`` gave it."""
@@ -327,11 +328,7 @@ class Line:
         again = corrected_edition(latest.manifest, desk, wardrobe, at_once=at_once)
         if again is None:
             return False
-        self._notes.renew(lease)
-        folder = staging.publish(again)
-        for listener in self.listeners:
-            listener.on_shoot(again, set(wanted.corrections))
-        log.info("%s has corrected masks: %s", desk.shoot, folder)
+        self._publish(again, staging, set(wanted.corrections), lease)
         return True
 
     def _make(self, frames: list[Frame], order: Order) -> Iterator[FrameRow]:
@@ -353,29 +350,6 @@ class Line:
             reads=options.reads,
         )
         yield from dress_all(done.values(), wardrobe, at_once=options.frames_per_job)
-
-    def _done_already(self, staging: Staging, wanted: Wanted) -> dict[str, FrameRow]:
-        """Rows by name that need no work: finished before a crash, or in an earlier edition with
-        the same preset and checkpoint, or of photos that are no longer in the inbox."""
-        done = {row.name: row for row in staging.rows().values() if wanted.asks_for(row)}
-        for edition in self._editions(staging.shoot):
-            for row in edition.manifest.frames:
-                usable = wanted.asks_for(row) or wanted.outlived_by(row)
-                if usable and row.name not in done and staging.adopt(row, edition.folder):
-                    done[row.name] = row
-        return done
-
-    def _editions(self, shoot: str) -> list[Edition]:
-        """What is held or delivered of a shoot, newest first; else what a crash between two
-        renames left."""
-        places = self._places
-        found = [
-            Edition(folder, manifest)
-            for folder in (places.held(shoot), places.published(shoot), places.retired(shoot))
-            if (manifest := load_manifest(folder)) and not only_look_apart(manifest.shoot, shoot)
-        ]
-        retired = places.retired(shoot)
-        return [each for each in found if each.folder != retired] or found
 
     def _count(self, row: FrameRow) -> None:
         self.frames += 1

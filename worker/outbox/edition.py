@@ -23,19 +23,23 @@ def first_edition(
     rows: Iterable[FrameRow],
     preset: Preset,
     *,
-    record: PresetRecord,
+    chosen: str | None,
+    pictures: list[str],
     checkpoint: CheckpointRecord,
     started: str,
     attempts: int = 1,
 ) -> Manifest:
-    """The manifest of a shoot whose frames are ``rows``, dressed as ``preset`` says, which
-    ``record`` tells. ``started`` is as :func:`now` gives it."""
+    """The manifest of a shoot whose frames are ``rows``, dressed as ``preset`` says. ``chosen`` is
+    the name by which a person gave the shoot that preset, if one did; ``pictures`` are those of it
+    that lie among the photos; ``started`` is as :func:`now` gives it."""
     ordered = sorted(rows, key=lambda row: (row.angle, row.name))
     frames = [Frame(row.name, row.angle, row.source.source()) for row in ordered]
     return Manifest(
         shoot=shoot,
         status=status_of(ordered, preset.on_failed_frame),
-        preset=record,
+        preset=PresetRecord(
+            name=preset.name, digest=preset.digest, chosen=chosen, pictures=pictures
+        ),
         checkpoint=checkpoint,
         program=version("cyclorama"),
         started=started,
@@ -54,19 +58,13 @@ def next_edition(
     chosen: str | None,
     started: str,
 ) -> Manifest:
-    """The manifest of a finished shoot whose frames are ``rows`` now. ``chosen`` is the name by
-    which a person gave it the preset, if one did."""
-    record = PresetRecord(
-        name=preset.name,
-        digest=preset.digest,
-        chosen=chosen,
-        pictures=edition.preset.pictures,
-    )
+    """The manifest of a finished shoot whose frames are ``rows`` now; ``chosen`` as above."""
     return first_edition(
         edition.shoot,
         rows,
         preset,
-        record=record,
+        chosen=chosen,
+        pictures=edition.preset.pictures,
         checkpoint=edition.checkpoint,
         started=started,
         attempts=edition.attempts,
