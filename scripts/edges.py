@@ -27,7 +27,7 @@ from unet_core.booth import Booth
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, find_photos
 from unet_core.devices import DeviceError, choose_device
-from unet_core.evaluation import cut_out
+from unet_core.evaluation import cut_out, spaced
 from unet_core.gallery import Gallery
 from unet_core.images import ImageError, decode
 from unet_core.segment import Segmenter
@@ -119,8 +119,7 @@ def show_photos(gallery: Gallery, segmenter: Segmenter, options: argparse.Namesp
         cars.setdefault(path.parent / path.stem.rpartition("_")[0], []).append(path)
     unreadable = 0
     for car in cars.values():
-        count = min(options.frames, len(car))
-        for path in (car[number * len(car) // count] for number in range(count)):
+        for path in spaced(car, options.frames):
             try:
                 pixels = decode(path).srgb()
                 add_row(gallery, path.name, pixels, cut_out(segmenter, pixels))

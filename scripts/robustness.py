@@ -24,7 +24,7 @@ from rich.table import Table
 from unet_core.checkpoint import CheckpointError
 from unet_core.data import DataError, Pair, Picture, find_pairs, find_photos, read_pair
 from unet_core.devices import DeviceError, choose_device
-from unet_core.evaluation import cut_out
+from unet_core.evaluation import cut_out, spaced
 from unet_core.gallery import Gallery, outlined
 from unet_core.images import ImageError, decode
 from unet_core.robustness import Result, Row, by_change, try_changes
@@ -114,12 +114,6 @@ def all_frames(data: Path) -> list[Frame]:
         Frame(path, path.parent.name if path.parent != data else path.stem.rpartition("_")[0])
         for path in photos
     ]
-
-
-def spaced(turn: Sequence[Frame], most: int) -> list[Frame]:
-    """At most ``most`` frames of a turn, at least one."""
-    count = max(1, min(most, len(turn)))
-    return [turn[number * len(turn) // count] for number in range(count)]
 
 
 def tried(segmenter: Segmenter, frame: Frame, gallery: Gallery | None) -> list[Result]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from unet_core.data import Pair, Picture, read_pair
 from unet_core.metrics import Counts, compare, total
 from unet_core.refine import refine
 from unet_core.segment import Segmenter
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ def thinned(pairs: Sequence[Pair], most: int) -> list[Pair]:
     cars: dict[str, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda pair: (pair.car, pair.angle)):
         cars.setdefault(pair.car, []).append(pair)
-    return [
-        turn[number * len(turn) // count]
-        for turn in cars.values()
-        for count in [min(most, len(turn))]
-        for number in range(count)
-    ]
+    return [pair for turn in cars.values() for pair in spaced(turn, most)]
+
+
+def spaced(turn: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of a turn, evenly spaced; at least one, if there are any."""
+    count = max(1, min(most, len(turn)))
+    return [turn[number * len(turn) // count] for number in range(count if turn else 0)]
 
 
 def cut_out(segmenter: Segmenter, pixels: Picture) -> Picture:
