@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.outbox.manifest import MANIFEST, Edition, Manifest, read_manifest
+from worker.outbox.manifest import MANIFEST, Edition, Manifest, load_manifest
 from worker.outbox.places import Places
 
 KEPT = 1000
@@ -21,6 +21,7 @@ class Editions:
     def __init__(self, places: Places) -> None:
         self._places, self._one_at_a_time = places, threading.Lock()
         self._read: dict[Path, tuple[State, Manifest]] = {}
+        self._out_of_reach: set[Path] = set()
 
     def state(self, shoot: str) -> State | None:
         """How the latest manifest lies there: another state means that it may say something else;
@@ -34,6 +35,10 @@ class Editions:
             manifest = self._manifest(state)
             return Edition(state[0], manifest) if manifest else None
         return None
+
+    def is_out_of_reach(self, shoot: str) -> bool:
+        """Whether a manifest is there and could not be read: nobody knows what was delivered."""
+        return any(folder in self._out_of_reach for folder in self._folders(shoot))
 
     def forget(self, shoot: str) -> None:
         """Lets the memory of its manifests go; they are read again when they are asked for."""
@@ -57,7 +62,12 @@ class Editions:
         with self._one_at_a_time:
             known = self._read.pop(folder, None)
             if known is None or known[0] != state:
-                manifest = read_manifest(folder)
+                self._out_of_reach.discard(folder)
+                try:
+                    manifest = load_manifest(folder)
+                except OSError:
+                    self._out_of_reach.add(folder)
+                    manifest = None
                 if manifest is None:  # damaged, or the disk failed: the next look tries again
                     return None
                 known = state, manifest.lean()

@@ -117,6 +117,9 @@ class Inbox:
         """The decision on a shoot that has to be looked at; one that stands is remembered."""
         state, manifest = self._editions.state(name), self.manifest(name)
         shoot, told = Shoot(name, frames(sources)), state is None or manifest is not None
+        if self._editions.is_out_of_reach(name):
+            self._open[name] = state
+            return Decision(shoot, Stage.ARRIVING, "its manifest in the outbox cannot be read now")
         decision = decide(
             shoot,
             missing=missing(shoot, manifest),

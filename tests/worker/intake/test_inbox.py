@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,30 @@ def test_a_damaged_manifest_counts_as_none(desk: Desk, places: Places) -> None:
     (places.published("car") / "manifest.json").write_text('{"format": 1, "shoot":')
     desk.settled()
     assert len(desk.queue) == 1
+
+
+@pytest.mark.usefixtures("car")
+def test_a_manifest_that_cannot_be_read_now_is_not_taken_for_none(
+    desk: Desk, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(places, "car")
+    read_bytes = Path.read_bytes
+
+    def share_fails(path: Path) -> bytes:
+        if path.name == "manifest.json":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", share_fails)
+        desk.settled()
+        decision = desk.tick(100).decisions["car"]
+    assert (decision.stage, decision.reason) == (
+        Stage.ARRIVING,
+        "its manifest in the outbox cannot be read now",
+    )
+    assert not desk.queue
+    assert desk.tick(1).decisions["car"].stage == Stage.DONE
 
 
 def test_a_tick_on_an_inbox_that_vanished_raises_a_folder_error(desk: Desk, places: Places) -> None:
