@@ -9,7 +9,7 @@ from worker.intake import editions
 from worker.intake.editions import Editions
 from worker.intake.inbox import Inbox
 from worker.intake.plan import Rules, Stage
-from worker.outbox.manifest import Manifest, read_manifest
+from worker.outbox.manifest import Manifest, load_manifest
 from worker.outbox.places import Places
 from worker.outbox.publish import Staging
 
@@ -21,9 +21,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def read(folder: Path) -> Manifest | None:
         folders.append(folder)
-        return read_manifest(folder)
+        return load_manifest(folder)
 
-    monkeypatch.setattr(editions, "read_manifest", read)
+    monkeypatch.setattr(editions, "load_manifest", read)
     return folders
 
 
@@ -54,7 +54,7 @@ def test_a_manifest_that_could_not_be_read_is_tried_again(
     publish(places, "car")
     known = Editions(places)
     with monkeypatch.context() as context:
-        context.setattr(editions, "read_manifest", lambda folder: None)
+        context.setattr(editions, "load_manifest", lambda folder: None)
         assert known.latest("car") is None
 
     assert known.latest("car"), "the disk failed for a moment"
