@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from unet_core.chances import chance, uniform
-from unet_core.rooftop import with_rooftop
-
 Matrix = NDArray[np.float64]
 
 
@@ -44,8 +41,6 @@ class Augmentation:
     quarter_turn: float = 0.15
     rotation: float = 0.15
     rotation_degrees: float = 15.0
-    rooftop: float = 0.0
-    """How often rails or an antenna are drawn onto the car's roof."""
     new_background: float = 0.2
     no_subject: float = 0.1
     """How often there is nothing before a new background."""
@@ -63,8 +58,6 @@ class Augmentation:
 
     def __call__(self, image: Tensor, mask: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """(3, H, W) uint8 and (1, H, W) uint8 → the same, ``crop`` sized."""
-        if self.rooftop and chance(rng, self.rooftop):
-            image, mask = with_rooftop(image, mask, rng)
         image, mask = self._geometry(image, mask, rng)
         if chance(rng, self.new_background):
             if chance(rng, self.no_subject):
@@ -222,3 +215,13 @@ def through_jpeg(image: Tensor, *, quality: int) -> Tensor:
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     back = torch.from_numpy(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
     return back.permute(2, 0, 1).flip(0)
+
+
+def uniform(rng: Generator, low: float, high: float) -> float:
+    """A number in [low, high)."""
+    return low + (high - low) * float(torch.rand((), generator=rng))
+
+
+def chance(rng: Generator, probability: float) -> bool:
+    """True with the given probability."""
+    return float(torch.rand((), generator=rng)) < probability

@@ -20,9 +20,9 @@ from unet_core.augment import (
     smooth_noise,
     subject_box,
     through_jpeg,
+    uniform,
     warp,
 )
-from unet_core.chances import uniform
 
 MASK = torch.from_numpy(disc(80, 120, centre=(38, 66), radius=24))[None]
 IMAGE = torch.from_numpy(picture_of(MASK[0].numpy())).permute(2, 0, 1)
@@ -32,9 +32,8 @@ CALM = Augmentation(
 )  # fmt: skip
 SMALL = Augmentation(crop=(48, 72), long_side_px=120)
 EVERYTHING = replace(
-    SMALL, far=0.5, quarter_turn=1, rotation=1, rooftop=1, new_background=1, grey=1, blur=1,
-    noise=1, jpeg=1,
-)  # fmt: skip
+    SMALL, far=0.5, quarter_turn=1, rotation=1, new_background=1, grey=1, blur=1, noise=1, jpeg=1
+)
 GEOMETRY_ONLY = replace(SMALL, far=1, far_scales=(0.3, 2.0), quarter_turn=0.5, rotation=0.5)
 
 
