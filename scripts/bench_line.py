@@ -136,7 +136,7 @@ def peak_mb(pid: int) -> float:
 
 def _empty(outbox: Path) -> None:
     shutil.rmtree(outbox, ignore_errors=True)
-    outbox.mkdir(parents=True)
+    (outbox / ".staging").mkdir(parents=True)
 
 
 def _check(outbox: Path, messages: list[JobMessage]) -> None:

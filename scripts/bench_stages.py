@@ -156,6 +156,7 @@ def _share(
 def _stages(segmenter: Segmenter, folder: Path) -> dict[str, tuple[Callable[[Work], None], int]]:
     """By name: what a stage does, and for how many frames at once."""
     preset = load_preset(PRESET, folders=[])
+    (folder / ".staging").mkdir(exist_ok=True)
     staging = Staging(Places(folder, folder), "car")
     row = FrameRow(name="01", angle=1, source=SourceRecord(path="01.jpg", size=1, mtime_ns=1))
 

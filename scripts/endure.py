@@ -215,7 +215,7 @@ def small_studio(
         inbox=root / "inbox", outbox=root / "outbox", state=root / "state", device="cpu"
     )
     settings.inbox.mkdir(parents=True)
-    settings.outbox.mkdir()
+    (settings.outbox / ".staging").mkdir(parents=True)
     photo = root / "photo.jpg"
     pixels = np.random.default_rng(1).integers(0, 255, (*size[::-1], 3), np.uint8)
     Image.fromarray(pixels).save(photo)

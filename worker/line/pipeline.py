@@ -183,19 +183,20 @@ class Line:
         shoot, frames = message.shoot, message.to_frames()
         segmenter = self._slot.current
         options = self._options
+        forgotten = self._notes.is_forgotten(message)
+        self._notes.note(message, "working")
+        self._check(lease)
+        # Only now, because Redis can keep us waiting, and another worker makes the shoot meanwhile.
         latest = next(iter(editions(self._places, shoot)), None)
         chosen = latest.manifest.preset.chosen if latest else None
         preset = self._preset(shoot, chosen)
         desk = Desk(options.corrections, shoot, latest)
         wanted = Wanted.of(message, preset.digest, segmenter.card.sha256, desk.waiting)
         if latest and (
-            wanted.is_met(latest.manifest)
-            or (self._notes.is_forgotten(message) and wanted.is_answered_by(latest.manifest))
+            wanted.is_met(latest.manifest) or (forgotten and wanted.is_answered_by(latest.manifest))
         ):
             log.info("%s is done already", shoot)
             return
-        self._notes.note(message, "working")
-        self._check(lease)
         staging = Staging(self._places, shoot)
         if latest and self._correct(latest, wanted, desk, staging, preset, lease):
             return

@@ -18,6 +18,7 @@ from tests.worker.line.bench import Bench, assert_clean
 from unet_core.files import sha256
 from unet_core.segment import Picture, Segmenter
 from worker.line.batcher import Batcher
+from worker.line.notes import Notes
 from worker.line.pipeline import Line
 from worker.outbox.publish import Staging
 
@@ -237,6 +238,27 @@ def test_a_worker_that_has_to_leave_in_mid_work_does_not_blame_its_shoots(
     monkeypatch.setattr(Staging, "publish", told_to_go)
     bench.work()
     assert states == ["working", "returned"]
+    assert_clean(bench)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_is_published_while_redis_keeps_a_worker_waiting_is_not_made_again(
+    bench: Bench, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.work()
+    published, aside = bench.places.published("car"), bench.places.outbox.parent / "aside"
+    published.rename(aside)
+    decoded.clear()
+    note = Notes.note
+
+    def published_by_then(notes: Notes, *given: Any, **how: Any) -> None:
+        if aside.exists():
+            aside.rename(published)
+        note(notes, *given, **how)
+
+    monkeypatch.setattr(Notes, "note", published_by_then)
+    bench.work()
+    assert decoded == []
     assert_clean(bench)
 
 
