@@ -312,6 +312,8 @@ def release(places: Places, shoot: str) -> Path:
     try:
         replace_folder(folder, places.published(shoot), places=places, shoot=shoot)
     except (OSError, FolderError) as error:
+        if not folder.is_dir():
+            raise  # it is published, and its older edition cannot be put away yet
         write_file(folder / SHEET, _sheet(manifest, folder))
         write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
         if isinstance(error, FolderError):
