@@ -42,14 +42,20 @@ WORTH = 0.75
 """A region that is a larger share of the picture than this saves nothing."""
 
 
-def mask_by_region(picture: Picture, look: Look) -> Picture:
-    """The mask (h, w) uint8 of ``picture`` (h, w, 3) uint8 sRGB, looked at where its subject is.
+def reduced(picture: Picture) -> Picture:
+    """``picture`` (h, w, 3) uint8 as small as it is to find the subject in."""
+    height, width = picture.shape[:2]
+    size = max(1, width // REDUCED), max(1, height // REDUCED)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def mask_by_region(picture: Picture, small: Picture, look: Look) -> Picture:
+    """The mask (h, w) uint8 of ``picture`` (h, w, 3) uint8 sRGB, looked at where its subject is;
+    ``small`` (h', w') uint8 is what ``look`` makes of the picture :func:`reduced`.
 
     Nothing is subject outside the region.
     """
     height, width = picture.shape[:2]
-    size = max(1, width // REDUCED), max(1, height // REDUCED)
-    small = look(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8))
     region = region_of(small, (height, width))
     if region is None:
         return look(picture)

@@ -1,6 +1,7 @@
 """Pictures to masks: one network on one device.
 
 pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask ─ refine ─▶ full-size mask
+                                            ├ upright, even if the photo is not (`orientation`)
                                             └ on a processor where the subject is (`region`)
 """
 
@@ -18,7 +19,8 @@ from unet_core.checkpoint import Card, CheckpointError, load_checkpoint
 from unet_core.devices import Runtime, inference_dtype
 from unet_core.fusion import fuse_activations, fuse_batch_norm
 from unet_core.model import UNet
-from unet_core.region import mask_by_region
+from unet_core.orientation import turned, upright
+from unet_core.region import mask_by_region, reduced
 from unet_core.store import Version
 
 Picture = NDArray[np.uint8]
@@ -85,17 +87,37 @@ class Segmenter:
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
         """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject.
 
-        A processor, which gains nothing from batches, looks at a large picture only where its
-        subject is.
+        A large picture is looked at in small first: one that does not stand upright is turned, and
+        a processor, which gains nothing from batches, looks at the rest only where its subject is.
         """
-        if self.by_region and max(pictures[0].shape) >= REGION_PX:
-            return [mask_by_region(picture, self._whole) for picture in pictures]
-        return self.segment_whole(pictures)
+        if self.card.squash_px or max(pictures[0].shape) < REGION_PX:
+            return self.segment_whole(pictures)
+        small = [reduced(picture) for picture in pictures]
+        seen = self.segment_whole(small)
+        ways = [upright(*first, self._whole) for first in zip(small, seen, strict=True)]
+        standing = [turned(p, times) for p, (times, _) in zip(pictures, ways, strict=True)]
+        if self.by_region:
+            masks = [
+                mask_by_region(picture, mask, self._whole)
+                for picture, (_, mask) in zip(standing, ways, strict=True)
+            ]
+        else:
+            masks = self._by_shape(standing)
+        return [turned(mask, -times) for mask, (times, _) in zip(masks, ways, strict=True)]
 
     def segment_whole(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The same, with all of each picture looked at, as one batch."""
         batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
         return list(self._masks(batch))
+
+    def _by_shape(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """The same, for pictures of two sizes: upright ones and those that were turned by 90°."""
+        masks = dict[int, Picture]()
+        for shape in {picture.shape for picture in pictures}:
+            alike = [number for number, each in enumerate(pictures) if each.shape == shape]
+            found = self.segment_whole([pictures[number] for number in alike])
+            masks.update(zip(alike, found, strict=True))
+        return [masks[number] for number in range(len(pictures))]
 
     def _whole(self, picture: Picture) -> Picture:
         return self.segment_whole([picture])[0]

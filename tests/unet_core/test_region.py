@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unet_core.region import MARGIN, REDUCED, STEP_PX, mask_by_region, region_of
+from unet_core.region import MARGIN, REDUCED, STEP_PX, Look, mask_by_region, reduced, region_of
 
 Picture = NDArray[np.uint8]
 HEIGHT, WIDTH = SIZE = 1000, 1500
@@ -30,9 +30,13 @@ def with_subject(top: int, left: int, height: int, width: int) -> Picture:
     return picture
 
 
+def found(picture: Picture, look: Look) -> Picture:
+    return mask_by_region(picture, look(reduced(picture)), look)
+
+
 def test_the_mask_is_that_of_the_whole_picture_for_less_work() -> None:
     network, picture = Bright(), with_subject(400, 500, 203, 601)
-    assert (mask_by_region(picture, network) == picture[..., 0]).all()
+    assert (found(picture, network) == picture[..., 0]).all()
     small, part = network.sizes
     assert small == (HEIGHT // 4, WIDTH // 4)
     assert part[0] * part[1] < HEIGHT * WIDTH / 2
@@ -50,13 +54,13 @@ def test_a_margin_is_looked_at_with_the_subject() -> None:
 def test_what_the_small_picture_hides_and_the_margin_shows_is_there() -> None:
     picture = with_subject(400, 500, 200, 600)
     picture[400 - 40 : 400, 800] = 200  # an antenna of one pixel
-    assert (mask_by_region(picture, Bright()) == picture[..., 0]).all()
+    assert (found(picture, Bright()) == picture[..., 0]).all()
 
 
 def test_a_subject_that_goes_on_beyond_the_region_is_looked_at_whole() -> None:
     network, picture = Bright(), with_subject(400, 500, 200, 600)
     picture[20:400, 800] = 200  # a mast that ends far above the margin
-    assert (mask_by_region(picture, network) == picture[..., 0]).all()
+    assert (found(picture, network) == picture[..., 0]).all()
     assert network.sizes[-1] == SIZE
 
 
@@ -67,7 +71,7 @@ def test_a_subject_at_the_pictures_border_is_no_subject_cut_off(
     box: tuple[int, int, int, int],
 ) -> None:
     network, picture = Bright(), with_subject(*box)
-    assert (mask_by_region(picture, network) == picture[..., 0]).all()
+    assert (found(picture, network) == picture[..., 0]).all()
     assert SIZE not in network.sizes
 
 
@@ -76,7 +80,7 @@ def test_where_little_is_found_or_nearly_all_is_subject_all_is_looked_at(
     box: tuple[int, int, int, int],
 ) -> None:
     network, picture = Bright(), with_subject(*box)
-    assert (mask_by_region(picture, network) == picture[..., 0]).all()
+    assert (found(picture, network) == picture[..., 0]).all()
     assert network.sizes[-1] == SIZE
 
 
@@ -91,7 +95,7 @@ def test_a_blob_that_only_the_small_picture_shows_costs_no_subject(where: tuple[
             return Bright()(seen)
         return np.roll(seen[..., 0] // 2, (130, -60), (0, 1))  # unsure, and in the wrong place
 
-    assert (mask_by_region(picture, blind)[400:600, 500:1100] == 255).all()
+    assert (found(picture, blind)[400:600, 500:1100] == 255).all()
 
     def imagines(seen: Picture) -> Picture:
         if seen.shape[:2] != small:
@@ -100,11 +104,11 @@ def test_a_blob_that_only_the_small_picture_shows_costs_no_subject(where: tuple[
         mask[top // REDUCED :, left // REDUCED :][:60, :90] = 255
         return mask
 
-    assert (mask_by_region(picture, imagines) == picture[..., 0]).all()
+    assert (found(picture, imagines) == picture[..., 0]).all()
 
 
 @pytest.mark.parametrize("size", [(1001, 1503), (1503, 1001), (3, 1003), (1537, 64)])
 def test_any_size_will_do(size: tuple[int, int]) -> None:
     picture = np.zeros((*size, 3), np.uint8)
     cv2.circle(picture, (size[1] // 2, size[0] // 2), 60, (255, 255, 255), -1)
-    assert (mask_by_region(picture, Bright()) == picture[..., 0]).all()
+    assert (found(picture, Bright()) == picture[..., 0]).all()

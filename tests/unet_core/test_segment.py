@@ -14,7 +14,9 @@ from torch import nn
 
 from unet_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from unet_core.data import read_pair
+from unet_core.metrics import dice
 from unet_core.model import UNet
+from unet_core.orientation import turned
 from unet_core.segment import REGION_PX, Segmenter
 from unet_core.store import SHIPPED, ModelStore, Version
 from worker.finish.golden import GOLDEN
@@ -154,6 +156,45 @@ def test_a_processor_looks_at_a_large_picture_in_small_first() -> None:
     assert len(watched.sizes) >= 4, "each picture by itself"
 
 
+class Knowing(Watched):
+    """Takes for subject what is red, and is sure of it where green is at the picture's top."""
+
+    def segment_whole(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        super().segment_whole(pictures)
+        return [
+            picture[..., 0] // (1 if picture[: len(picture) // 8, :, 1].mean() > 99 else 2)
+            for picture in pictures
+        ]
+
+
+@pytest.mark.parametrize("by_region", [True, False])
+def test_pictures_of_a_batch_are_looked_at_upright_however_they_lie(by_region: bool) -> None:
+    knowing = Knowing(trained_looking(), Card(version="tiny"), CPU)
+    knowing.by_region = by_region
+    upright = np.zeros((1024, 1024, 3), np.uint8)
+    upright[:160, :, 1], upright[384:640, 512:896, 0] = 255, 255
+    batch = [np.ascontiguousarray(np.rot90(upright, times)) for times in (0, 1, 2, 3, 0)]
+
+    masks = knowing.segment(batch)
+
+    for picture, mask in zip(batch, masks, strict=True):
+        np.testing.assert_array_equal(mask, picture[..., 0])
+
+
+def test_turned_pictures_of_a_batch_are_looked_at_with_those_of_their_shape() -> None:
+    knowing = Knowing(trained_looking(), Card(version="tiny"), CPU)
+    knowing.by_region = False
+    lying = np.zeros((1280, 1024, 3), np.uint8)
+    lying[:, :160, 1], lying[384:640, 512:896, 0] = 255, 255
+    standing = np.zeros((1280, 1024, 3), np.uint8)
+    standing[:160, :, 1], standing[384:640, 512:896, 0] = 255, 255
+
+    masks = knowing.segment([standing, lying, standing])
+
+    assert all((mask == standing[..., 0]).all() for mask in masks)
+    assert sorted(knowing.sizes[-3:]) == [(1024, 1280), (1280, 1024), (1280, 1024)]
+
+
 @pytest.mark.parametrize(("card", "side"), [({}, REGION_PX - 1), ({"squash_px": (64, 64)}, 1200)])
 def test_what_is_small_or_squashed_is_looked_at_whole_and_together(
     card: dict[str, Any], side: int
@@ -163,6 +204,18 @@ def test_what_is_small_or_squashed_is_looked_at_whole_and_together(
     watched.segment(pictures(2, 64, side))
 
     assert watched.sizes == [(64, side)] * 2
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_the_shipped_network_finds_in_a_turned_photo_what_it_finds_in_the_upright_one(
+    times: int,
+) -> None:
+    ours = Segmenter.load(ModelStore(SHIPPED).champion(), CPU)
+    picture = ours.prepare(read_pair(GOLDEN)[0])
+
+    (plain,), (mask,) = (ours.segment([turned(picture, count)]) for count in (0, times))
+
+    assert dice(turned(mask, -times), plain) > 0.99
 
 
 def test_the_shipped_network_finds_in_its_region_what_it_finds_in_the_whole_picture() -> None:
