@@ -8,14 +8,18 @@ what is clearly surer is believed. A doubt that stays great whatever is turned t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_core.region import KEPT, LEAST_SHARE
+
 Picture = NDArray[np.uint8]
-Look = Callable[[Picture], Picture]
-"""(h, w, 3) uint8 sRGB → (h, w) uint8, 255 = subject."""
+Looks = Callable[[Sequence[Picture]], Sequence[Picture]]
+"""N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
 
 SURE = 7.5
 """Up to this doubt a picture is not turned at all: of upright photos five in six."""
@@ -25,18 +29,27 @@ CLEARLY = 1.2
 """Another way is taken if it is so many times surer."""
 
 
-def upright(picture: Picture, mask: Picture, look: Look) -> tuple[int, Picture]:
-    """By how many times 90° ``picture`` (h, w, 3) uint8 sRGB has to be turned anticlockwise for its
-    subject to stand on its feet, 0 to 3, and its mask when so turned. ``mask`` (h, w) uint8 is what
-    ``look`` makes of it as it is."""
-    unturned = doubt(mask)
-    if unturned <= SURE:
-        return 0, mask
-    ways = {times: look(turned(picture, times)) for times in (1, 2, 3)}
-    surest = min(ways, key=lambda times: doubt(ways[times]))
-    if doubt(ways[surest]) < min(BELIEVED, unturned / CLEARLY):
-        return surest, ways[surest]
-    return 0, mask
+def upright(
+    pictures: Sequence[Picture], masks: Sequence[Picture], look: Looks
+) -> list[tuple[int, Picture]]:
+    """For each of N pictures (h, w, 3) uint8 sRGB of one size by how many times 90° it has to be
+    turned anticlockwise for its subject to stand on its feet, 0 to 3, and its mask when so turned.
+    ``masks`` (h, w) uint8 are what ``look`` makes of them as they are."""
+    ways = [{0: mask} for mask in masks]
+    doubtful = [number for number, mask in enumerate(masks) if doubt(mask) > SURE]
+    for times in (1, 2, 3) if doubtful else ():
+        seen = look([turned(pictures[number], times) for number in doubtful])
+        for number, mask in zip(doubtful, seen, strict=True):
+            ways[number][times] = mask
+    return [(times, masks_of[times]) for masks_of in ways for times in [_surest(masks_of)]]
+
+
+def _surest(masks: Mapping[int, Picture]) -> int:
+    """Which of a picture's ``masks``, by how many times it was turned, is to be believed."""
+    doubts = {times: doubt(mask) for times, mask in masks.items()}
+    surest = min(doubts, key=doubts.__getitem__)
+    believed = doubts[surest] < min(BELIEVED, doubts[0] / CLEARLY)
+    return surest if believed and _likely(masks[surest]) > KEPT * _likely(masks[0]) else 0
 
 
 def turned(picture: Picture, times: int) -> Picture:
@@ -47,9 +60,14 @@ def turned(picture: Picture, times: int) -> Picture:
 def doubt(mask: Picture) -> float:
     """How much of a mask (h, w) uint8 is undecided or lies at the picture's border, in pixels for
     each pixel of the side of a square as large as its subject: 4 to 8 for a car that is plain to
-    see, whatever its size. Infinite where nothing is seen."""
-    area = float(mask.sum(dtype=np.int64))
+    see, whatever its size. Infinite where there is no more than a speck."""
+    if _likely(mask) < LEAST_SHARE * mask.size:
+        return float("inf")
     undecided = np.minimum(mask, 255 - mask).sum(dtype=np.int64)
     ends = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     at_border = sum(int(end.sum(dtype=np.int64)) for end in ends)
-    return float(undecided + at_border) / (255 * area) ** 0.5 if area else float("inf")
+    return float(undecided + at_border) / math.sqrt(255 * int(mask.sum(dtype=np.int64)))
+
+
+def _likely(mask: Picture) -> int:
+    return cv2.countNonZero(cv2.inRange(mask, 128, 255))

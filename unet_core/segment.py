@@ -93,8 +93,7 @@ class Segmenter:
         if self.card.squash_px or max(pictures[0].shape) < REGION_PX:
             return self.segment_whole(pictures)
         small = [reduced(picture) for picture in pictures]
-        seen = self.segment_whole(small)
-        ways = [upright(*first, self._whole) for first in zip(small, seen, strict=True)]
+        ways = upright(small, self.segment_whole(small), self.segment_whole)
         standing = [turned(p, times) for p, (times, _) in zip(pictures, ways, strict=True)]
         if self.by_region:
             masks = [
