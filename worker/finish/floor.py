@@ -37,6 +37,9 @@ _ABOVE = 0.25
 """How far up the zone goes above the highest point where the car is near the floor, likewise."""
 _RING = (0.45, 1.5)
 """Distances, likewise, between which the floor counts as lit, and its surface is fitted."""
+_LEAST_SHADED = 75
+"""Percentile of what is seen of the booth, by its light, that counts as lit where no such floor is
+in the picture."""
 _COARSE = 4
 """Pixels of the reduced picture a sample, across and down, to which the surface is fitted."""
 _ROUNDS = 4
@@ -242,9 +245,12 @@ def _match(photo: Floats, plate: Pixels, zone: _Zone) -> _Reference:
     small = cv2.resize(_reduced(plate), photo.shape[1::-1], interpolation=cv2.INTER_AREA)
     empty = cv2.GaussianBlur(_positive(np.asarray(small, dtype=np.uint8)), (0, 0), 1.0)
     ring = zone.ring[::_COARSE, ::_COARSE]
-    if not ring.any():
-        return _Reference(np.asarray(empty, dtype=np.float32), 1.0, _UNEVEN[0])
-    off = np.log(photo[::_COARSE, ::_COARSE][ring] / empty[::_COARSE, ::_COARSE][ring])  # (N, 3)
+    all_off = np.log(photo[::_COARSE, ::_COARSE] / empty[::_COARSE, ::_COARSE])  # (h', w', 3)
+    if not ring.any():  # the car fills the photo: what lies in the least shade has to do
+        seen = all_off[zone.seen[::_COARSE, ::_COARSE]]
+        gain = np.percentile(seen, _LEAST_SHADED, axis=0) if len(seen) else np.zeros(3)
+        return _Reference(np.asarray(empty * np.exp(gain), np.float32), 1.0, _UNEVEN[0])
+    off = all_off[ring]  # (N, 3)
     gain = np.median(off, axis=0)
     return _judged(np.asarray(empty * np.exp(gain), np.float32), (off - gain).mean(axis=1), zone)
 

@@ -159,6 +159,23 @@ def test_the_edge_of_a_turntable_darker_than_the_floor_hardly_comes_along(
     assert found[edge].min() > 0.88  # right beside the car's bumpers
 
 
+@pytest.mark.parametrize("exposure", [0.8, 1.25])
+def test_a_plate_of_another_exposure_fits_a_car_that_fills_the_photo(exposure: float) -> None:
+    alpha, ground = np.zeros((250, 375), np.uint8), floor(150.0, size=(375, 250))
+    alpha[15:232, 2:373] = 255
+    alpha[232:244, 70:105] = alpha[232:244, 270:305] = 255
+    shadow = soft_shadow(alpha, TRUTH)
+    close = np.where(alpha[..., None] > 0, 120, ground * shadow[..., None]).astype(np.uint8)
+
+    found = [
+        real_shadow(close, alpha, plate=(ground * gain).astype(np.uint8)).light
+        for gain in (1.0, exposure)
+    ]
+
+    assert np.abs(found[1] - found[0])[alpha == 0].mean() < 0.02
+    assert np.abs(found[1] - shadow)[alpha == 0].mean() < 0.1
+
+
 def test_a_plate_of_another_booth_is_passed_over(car: DrawnCar, light: Floats) -> None:
     other = np.random.default_rng(2).integers(20, 250, (20, 30, 3), dtype=np.uint8)
     plate = np.asarray(cv2.resize(other, (480, 320), interpolation=cv2.INTER_NEAREST), np.uint8)
