@@ -124,7 +124,7 @@ def reframe(pixels: Pixels, alpha: Pixels, placement: Placement) -> tuple[Pixels
 
 
 def _picture_size(usual: tuple[int, int], framing: Framing) -> tuple[int, int]:
-    across, down = (int(side) for side in framing.aspect.split(":")) if framing.aspect else usual
+    across, down = framing.proportions or usual
     width = framing.width or usual[0]
     return width, max(1, round(width * down / across))
 

@@ -31,6 +31,10 @@ from worker.shoots import PRESET
 
 _BUILTIN = Path(__file__).with_name("presets")
 _ONE_COLOUR = 'a colour like "#f4f4f4"'
+MOST_ASPECT = 5
+"""A finished picture's longer side, in shorter ones, at most."""
+MOST_PIXELS = 200_000_000
+"""And how many pixels a preset may ask for."""
 
 
 class _Table(BaseModel):
@@ -132,6 +136,14 @@ class Framing(_Table):
     picture's width, and above its highest one."""
     ground: float = Field(default=0.84, ge=0.3, le=1.0, description="a number from 0.3 to 1")
     """Where the lowest tyre of the turn stands, as a part of the height from the top."""
+
+    @property
+    def proportions(self) -> tuple[int, int] | None:
+        """``aspect`` as numbers, width first."""
+        if self.aspect is None:
+            return None
+        across, down = (int(side) for side in self.aspect.split(":"))
+        return across, down
 
 
 class Overlay(_Table):
@@ -313,12 +325,26 @@ def _check_together(preset: Preset, *, text: str, source: Path) -> None:
             f'{source}, line {line}: framing.{key} has no meaning with framing.mode = "keep"',
             cure='Remove it, or set framing.mode to "fit"',
         )
+    if framing.aspect and not within_reason(framing):
+        line = line_of(text, ("framing", "aspect"))
+        raise PresetError(
+            f'{source}, line {line}: framing.aspect = "{framing.aspect}" makes pictures that are '
+            f"too long, or of more than {MOST_PIXELS // 1_000_000} megapixels",
+            cure=f"Choose one between 1:{MOST_ASPECT} and {MOST_ASPECT}:1, or a smaller width",
+        )
     try:
         _ = preset.digest  # the pictures are read now, and not at the first frame
     except PresetError as error:
         table = "overlay" if "overlay" in error.args[0] else "backdrop"
         line = line_of(text, (table, "picture"))
         raise PresetError(f"{source}, line {line}: {error.args[0]}", cure=error.cure) from error
+
+
+def within_reason(framing: Framing) -> bool:
+    """Whether pictures of its aspect fit into memory: presets come with shoots, from anybody."""
+    across, down = framing.proportions or (1, 1)
+    pixels = (framing.width or 0) ** 2 * down / across
+    return max(across, down) <= MOST_ASPECT * min(across, down) and pixels <= MOST_PIXELS
 
 
 def _read(path: Path, what: str) -> bytes:
