@@ -30,7 +30,7 @@ _PRIOR = 0.3
 """Sure pixels that the guess so far weighs as much as, in a narrow blur."""
 _SPREAD = 5
 """How far, in pixels of the photo, car colours reach past the edge (for resized cut-outs)."""
-_ROW = 1024  # OpenCV wants its list of places as a picture
+_ROW = 16_384  # OpenCV wants its list of places as a picture, of 32,767 rows at most
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

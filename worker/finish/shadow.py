@@ -163,7 +163,8 @@ def _lower(drawn: Floats, distance: float) -> Floats:
 def _blur(drawn: Floats, sigma: float) -> Floats:
     """``drawn`` blurred by ``sigma`` pixels across the line of sight, less along it."""
     if sigma > _COARSE:  # a quarter of the size is as good, and a tenth of the time
-        small = cv2.resize(drawn, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        size = tuple(max(1, side // 4) for side in drawn.shape[::-1])
+        small = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
         soft = _blur(np.asarray(small, dtype=np.float32), sigma / 4)
         wide = cv2.resize(soft, drawn.shape[::-1], interpolation=cv2.INTER_CUBIC)
         return np.asarray(np.clip(wide, 0, 1), dtype=np.float32)

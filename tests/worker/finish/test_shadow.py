@@ -130,3 +130,12 @@ def test_a_streak_that_was_taken_for_a_car_casts_no_shadow(rows: int) -> None:
     streak[100 : 100 + rows, 50:90] = 255
     assert (soft_shadow(streak, SOFT) == 1).all()
     assert (real_shadow(np.full((300, 400, 3), 180, np.uint8), streak).light == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(1600, 20), (4000, 16), (16, 4000)])
+def test_a_sliver_of_a_photo_has_a_shadow_too(shape: tuple[int, int]) -> None:
+    alpha = np.zeros(shape, np.uint8)
+    alpha[shape[0] // 8 : -shape[0] // 8] = 255
+    light = soft_shadow(alpha, SOFT)
+    assert light.shape == shape
+    assert 0 <= light.min() <= light.max() <= 1
