@@ -38,10 +38,11 @@ def upright(
     ways = [{0: mask} for mask in masks]
     doubtful = [number for number, mask in enumerate(masks) if doubt(mask) > SURE]
     for times in (1, 2, 3) if doubtful else ():
-        seen = look([turned(pictures[number], times) for number in doubtful])
-        for number, mask in zip(doubtful, seen, strict=True):
+        found = look([turned(pictures[number], times) for number in doubtful])
+        for number, mask in zip(doubtful, found, strict=True):
             ways[number][times] = mask
-    return [(times, masks_of[times]) for masks_of in ways for times in [_surest(masks_of)]]
+    chosen = [_surest(seen) for seen in ways]
+    return [(times, seen[times]) for times, seen in zip(chosen, ways, strict=True)]
 
 
 def _surest(masks: Mapping[int, Picture]) -> int:
