@@ -8,6 +8,7 @@ pixels ─ prepare ─▶ (at most long_side) ─ segment, batched ─▶ mask �
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -31,6 +32,17 @@ REGION_PX = 1000
 """Pictures of which the long side is shorter cost too little to look for their subject first."""
 LONG_PX = 500
 """A pixel more or less on such a side changes nothing that is seen."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a network makes of a picture."""
+
+    mask: Picture
+    """(h, w) uint8, 255 = subject."""
+    turned: int = 0
+    """By how many times 90° anticlockwise the picture was turned to be looked at upright, 0 to 3;
+    the mask is turned back."""
 
 
 class Segmenter:
@@ -85,13 +97,17 @@ class Segmenter:
         return side - 1 if side >= LONG_PX and side % self._stride == 1 else side
 
     def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject.
+        """N pictures (h, w, 3) uint8 sRGB of one size → N masks (h, w) uint8, 255 = subject."""
+        return [seen.mask for seen in self.look(pictures)]
+
+    def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
+        """The same, with what else is seen.
 
         A large picture is looked at in small first: one that does not stand upright is turned, and
         a processor, which gains nothing from batches, looks at the rest only where its subject is.
         """
         if self.card.squash_px or max(pictures[0].shape) < REGION_PX:
-            return self.segment_whole(pictures)
+            return [Sighting(mask) for mask in self.segment_whole(pictures)]
         small = [reduced(picture) for picture in pictures]
         ways = upright(small, self.segment_whole(small), self.segment_whole)
         standing = [turned(p, times) for p, (times, _) in zip(pictures, ways, strict=True)]
@@ -102,7 +118,9 @@ class Segmenter:
             ]
         else:
             masks = self._by_shape(standing)
-        return [turned(mask, -times) for mask, (times, _) in zip(masks, ways, strict=True)]
+        return [
+            Sighting(turned(m, -times), times) for m, (times, _) in zip(masks, ways, strict=True)
+        ]
 
     def segment_whole(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The same, with all of each picture looked at, as one batch."""

@@ -175,10 +175,11 @@ def test_pictures_of_a_batch_are_looked_at_upright_however_they_lie(by_region: b
     upright[:160, :, 1], upright[384:640, 512:896, 0] = 255, 255
     batch = [np.ascontiguousarray(np.rot90(upright, times)) for times in (0, 1, 2, 3, 0)]
 
-    masks = knowing.segment(batch)
+    seen = knowing.look(batch)
 
-    for picture, mask in zip(batch, masks, strict=True):
-        np.testing.assert_array_equal(mask, picture[..., 0])
+    assert [each.turned for each in seen] == [0, 3, 2, 1, 0]
+    for picture, each in zip(batch, seen, strict=True):
+        np.testing.assert_array_equal(each.mask, picture[..., 0])
 
 
 def test_turned_pictures_of_a_batch_are_looked_at_with_those_of_their_shape() -> None:

@@ -31,8 +31,8 @@ from worker.shoots import PRESET
 
 _BUILTIN = Path(__file__).with_name("presets")
 _ONE_COLOUR = 'a colour like "#f4f4f4"'
-MOST_ASPECT = 5
-"""A finished picture's longer side, in shorter ones, at most."""
+TALLEST = 5
+"""A finished picture's height, in widths, at most."""
 MOST_PIXELS = 200_000_000
 """And how many pixels a preset may ask for."""
 
@@ -329,8 +329,8 @@ def _check_together(preset: Preset, *, text: str, source: Path) -> None:
         line = line_of(text, ("framing", "aspect"))
         raise PresetError(
             f'{source}, line {line}: framing.aspect = "{framing.aspect}" makes pictures that are '
-            f"too long, or of more than {MOST_PIXELS // 1_000_000} megapixels",
-            cure=f"Choose one between 1:{MOST_ASPECT} and {MOST_ASPECT}:1, or a smaller width",
+            f"too tall, or of more than {MOST_PIXELS // 1_000_000} megapixels",
+            cure=f"Choose one that is wider than 1:{TALLEST}, or a smaller width",
         )
     try:
         _ = preset.digest  # the pictures are read now, and not at the first frame
@@ -344,7 +344,7 @@ def within_reason(framing: Framing) -> bool:
     """Whether pictures of its aspect fit into memory: presets come with shoots, from anybody."""
     across, down = framing.proportions or (1, 1)
     pixels = (framing.width or 0) ** 2 * down / across
-    return max(across, down) <= MOST_ASPECT * min(across, down) and pixels <= MOST_PIXELS
+    return down <= TALLEST * across and pixels <= MOST_PIXELS
 
 
 def _read(path: Path, what: str) -> bytes:

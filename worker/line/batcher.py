@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from unet_core.devices import is_out_of_memory
+from unet_core.segment import Sighting
 from worker.outbox.manifest import Batch
 
 log = logging.getLogger(__name__)
@@ -31,16 +32,16 @@ Picture = NDArray[np.uint8]
 
 
 class Network(Protocol):
-    """Cuts out pictures of one size at once: (h, w, 3) uint8 each → (h, w) uint8 each."""
+    """Looks at pictures of one size at once: (h, w, 3) uint8 each."""
 
-    def segment(self, pictures: Sequence[Picture]) -> list[Picture]: ...
+    def look(self, pictures: Sequence[Picture]) -> list[Sighting]: ...
 
 
 @dataclass(frozen=True)
 class Masked:
-    """A mask and the batch that it came in."""
+    """What was seen and the batch that it came in."""
 
-    mask: Picture
+    seen: Sighting
     batch: Batch
 
 
@@ -130,8 +131,8 @@ class Batcher:
         jobs = len({waiting.job for waiting in batch})
         record = Batch(number=number, size=len(batch), jobs=jobs)
         try:
-            masks = batch[0].network.segment([waiting.picture for waiting in batch])
-            served = list(zip(batch, masks, strict=True))
+            found = batch[0].network.look([waiting.picture for waiting in batch])
+            served = list(zip(batch, found, strict=True))
         except Exception as error:
             if not is_out_of_memory(error) and self._is_lost():
                 self.device_lost = True
@@ -141,8 +142,8 @@ class Batcher:
                 return
             together = self._together_after(error, batch, number)
         else:
-            for waiting, mask in served:
-                waiting.result.set_result(Masked(mask, record))
+            for waiting, seen in served:
+                waiting.result.set_result(Masked(seen, record))
             self._grow()
             return
         # Only now: as long as the error was at hand, so was all that the batch had computed.

@@ -141,7 +141,7 @@ def judged(row: FrameRow, alpha: Pixels) -> FrameRow:
         update={
             "mask_area": round(area, 5),
             "box": None if area < NOTHING_BELOW_AREA else subject_box(alpha),
-            "flags": flags(alpha, certainty=row.edge_certainty),
+            "flags": flags(alpha, certainty=row.edge_certainty, turned=row.turned),
         }
     )
 

@@ -183,22 +183,23 @@ def _by_network(
 ) -> tuple[Pixels, FrameRow]:
     """The network's mask at the photo's size, and the row with what it tells."""
     with watch.stage(NETWORK):
-        masked = _mask(photo, order)
+        masked = _masked(photo, order)
     with watch.stage("refine"):
-        alpha = refine(masked.mask, photo.pixels)
+        alpha = refine(masked.seen.mask, photo.pixels)
         if photo.alpha is not None:
             alpha = np.minimum(alpha, photo.alpha)
     row = row.model_copy(
         update={
-            "confidence": round(confidence(masked.mask), 5),
-            "edge_certainty": round(edge_certainty(masked.mask), 4),
+            "confidence": round(confidence(masked.seen.mask), 5),
+            "edge_certainty": round(edge_certainty(masked.seen.mask), 4),
+            "turned": masked.seen.turned,
             "batch": masked.batch,
         }
     )
     return alpha, judged(row, alpha)
 
 
-def _mask(photo: Photo, order: Order) -> Masked:
+def _masked(photo: Photo, order: Order) -> Masked:
     small = order.segmenter.prepare(photo.pixels)
     picture = dataclasses.replace(photo, pixels=small, alpha=None).srgb()
     try:

@@ -99,6 +99,9 @@ class FrameRow(_Record):
     """The Dice that the network itself expects of its mask, in [0, 1]."""
     edge_certainty: float | None = None
     """How sure the network was along the mask's edge, in [0, 1]."""
+    turned: int = 0
+    """By how many times 90° anticlockwise the network turned the photo to see the car on its
+    wheels, 0 to 3; its mask and pictures lie as the photo does."""
     booth: str | None = None
     """What the photo shows of the booth around the car; see ``worker.booth.view``."""
     flags: list[Flag] = []

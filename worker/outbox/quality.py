@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from unet_core.metrics import binary, distance_to, outline
 from worker.outbox.manifest import Flag
 
-CODES = ("nothing-found", "low-confidence", "touches-border", "more-pieces", "hole")
+CODES = ("nothing-found", "low-confidence", "touches-border", "more-pieces", "hole", "not-upright")
 """Of the flags here; those of a frame in its turn are in `turn`."""
+TURNS = {1: "by 90° to the left", 2: "by 180°", 3: "by 90° to the right"}
 NOTHING_BELOW_AREA = 0.005
 LOW_CERTAINTY = 0.58
 """Of the edge. With studio-7, 64 photos of real booths reach 0.65 and more, 37 rendered ones 0.69;
@@ -57,9 +58,10 @@ def edge_certainty(mask: NDArray[np.uint8]) -> float:
     return float(np.abs(2 * (mask[edge] / 255) - 1).mean()) if edge.any() else 0.0
 
 
-def flags(alpha: NDArray[np.uint8], *, certainty: float | None) -> list[Flag]:
-    """The flags that one finished mask (H, W) uint8 deserves by itself, and by the
-    :func:`edge_certainty` of the network's own mask (None: it was not made by one)."""
+def flags(alpha: NDArray[np.uint8], *, certainty: float | None, turned: int = 0) -> list[Flag]:
+    """The flags that one finished mask (H, W) uint8 deserves by itself, by the
+    :func:`edge_certainty` of the network's own mask (None: it was not made by one), and by how many
+    times 90° anticlockwise the photo had to be ``turned`` for the car to stand on its wheels."""
     area = mask_area(alpha)
     if area < NOTHING_BELOW_AREA:
         return [
@@ -74,6 +76,9 @@ def flags(alpha: NDArray[np.uint8], *, certainty: float | None) -> list[Flag]:
         sentence = "The network was unsure where the car ends; look at all of the edge."
         found.append(Flag(code="low-confidence", value=round(certainty, 4), sentence=sentence))
     found += _pieces_and_holes(alpha)
+    if turned:
+        sentence = f"The photo is not upright: turn it {TURNS[turned]}, and it is made again."
+        found.append(Flag(code="not-upright", value=90.0 * turned, sentence=sentence))
     borders = {"left": alpha[:, 0], "right": alpha[:, -1], "top": alpha[0], "bottom": alpha[-1]}
     if touched := [side for side, line in borders.items() if (line >= 128).any()]:
         found.append(

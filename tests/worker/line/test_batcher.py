@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from unet_core.segment import Sighting
 from worker.line.batcher import Batcher, Picture
 
 
@@ -21,14 +22,14 @@ class GatedNetwork:
         if is_open:
             self.gate.set()
 
-    def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
         self.batches.append([int(picture[0, 0, 0]) for picture in pictures])
         self.entered.set()
         assert self.gate.wait(10)
         if any(picture[0, 0, 0] == 13 for picture in pictures):
             raise RuntimeError("thirteen")
         assert len({picture.shape for picture in pictures}) == 1
-        return [picture[..., 0] for picture in pictures]
+        return [Sighting(picture[..., 0]) for picture in pictures]
 
 
 def picture(value: int, *, width: int = 4) -> Picture:
@@ -53,8 +54,8 @@ def busy(batcher: Batcher) -> GatedNetwork:
 def test_every_picture_gets_its_own_mask(batcher: Batcher) -> None:
     network = GatedNetwork()
     futures = [batcher.submit(network, picture(value), job="car") for value in range(1, 11)]
-    assert [int(f.result(10).mask[0, 0]) for f in futures] == list(range(1, 11))
-    assert futures[0].result().mask.shape == (3, 4)
+    assert [int(f.result(10).seen.mask[0, 0]) for f in futures] == list(range(1, 11))
+    assert futures[0].result().seen.mask.shape == (3, 4)
 
 
 def test_a_single_picture_does_not_wait_for_others(batcher: Batcher) -> None:
@@ -92,7 +93,7 @@ def test_pictures_of_different_shapes_never_meet(batcher: Batcher) -> None:
         for value, width in enumerate(shapes, start=1)
     ]
     network.gate.set()
-    assert [future.result(10).mask.shape[1] for future in futures] == shapes
+    assert [future.result(10).seen.mask.shape[1] for future in futures] == shapes
     assert network.batches == [[0], [1, 3, 5], [2, 4]]
 
 
@@ -112,29 +113,29 @@ def test_a_picture_that_breaks_the_network_harms_no_other_of_its_batch(batcher: 
     network = busy(batcher)
     futures = [batcher.submit(network, picture(value), job="car") for value in (1, 13, 2)]
     network.gate.set()
-    assert int(futures[0].result(10).mask[0, 0]) == 1
-    assert int(futures[2].result(10).mask[0, 0]) == 2
+    assert int(futures[0].result(10).seen.mask[0, 0]) == 1
+    assert int(futures[2].result(10).seen.mask[0, 0]) == 2
     with pytest.raises(RuntimeError, match="thirteen"):
         futures[1].result(10)
-    assert int(batcher.submit(network, picture(3), job="car").result(10).mask[0, 0]) == 3
+    assert int(batcher.submit(network, picture(3), job="car").result(10).seen.mask[0, 0]) == 3
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved_and_that_is_remembered() -> None:
     class Small(GatedNetwork):
-        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
-            masks = super().segment(pictures)
+        def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
+            found = super().look(pictures)
             if len(pictures) > 2:
                 raise torch.cuda.OutOfMemoryError("no 40 GiB are left")
-            return masks
+            return found
 
     batcher, network = Batcher(size=8), Small()
     network.gate.clear()
     futures = [batcher.submit(network, picture(value), job="car") for value in range(9)]
     network.gate.set()
-    assert [int(future.result(10).mask[0, 0]) for future in futures] == list(range(9))
+    assert [int(future.result(10).seen.mask[0, 0]) for future in futures] == list(range(9))
     assert batcher.size == 2
     more = [batcher.submit(network, picture(value), job="car") for value in range(4)]
-    assert [int(future.result(10).mask[0, 0]) for future in more] == list(range(4))
+    assert [int(future.result(10).seen.mask[0, 0]) for future in more] == list(range(4))
     failed = [len(batch) for batch in network.batches if len(batch) > 2]
     assert failed in ([8, 4], [4]), "what did not fit once is not tried again"
     batcher.close()
@@ -146,11 +147,11 @@ def test_memory_that_was_short_for_a_while_makes_batches_small_for_a_while(
     class Shared(GatedNetwork):
         room = 2
 
-        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
-            masks = super().segment(pictures)
+        def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
+            found = super().look(pictures)
             if len(pictures) > self.room:
                 raise torch.cuda.OutOfMemoryError("another program has them")
-            return masks
+            return found
 
     monkeypatch.setattr("worker.line.batcher.GROWS_AFTER", 12)
     batcher, network = Batcher(size=8), Shared()
@@ -175,8 +176,8 @@ def test_on_a_device_that_is_lost_every_picture_fails_at_once_and_nobody_waits(s
     lost = threading.Event()
 
     class Broken(GatedNetwork):
-        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
-            super().segment(pictures)
+        def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
+            super().look(pictures)
             lost.set()
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
@@ -196,26 +197,26 @@ def test_what_a_batch_that_did_not_fit_had_computed_is_let_go_before_the_next_tr
     held: list[weakref.ref[torch.Tensor]] = []
 
     class Greedy(GatedNetwork):
-        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+        def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
             assert all(each() is None for each in held)
             activations = torch.zeros(len(pictures))
             held.append(weakref.ref(activations))
             if len(pictures) > 2:
                 raise torch.cuda.OutOfMemoryError("no 40 GiB are left")
-            return super().segment(pictures)
+            return super().look(pictures)
 
     batcher, network = Batcher(size=8), Greedy()
     network.gate.clear()
     futures = [batcher.submit(network, picture(value), job="car") for value in range(9)]
     network.gate.set()
-    assert [int(future.result(10).mask[0, 0]) for future in futures] == list(range(9))
+    assert [int(future.result(10).seen.mask[0, 0]) for future in futures] == list(range(9))
     assert batcher.size == 2
     batcher.close()
 
 
 def test_a_network_that_loses_a_mask_is_an_error_and_not_a_wait_for_ever(batcher: Batcher) -> None:
     class Forgetful:
-        def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+        def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
             return []
 
     with pytest.raises(ValueError, match="zip"):
@@ -232,7 +233,7 @@ def test_close_finishes_what_waits_and_takes_nothing_more() -> None:
     assert not any(future.done() for future in futures)
     network.gate.set()
     closing.join(10)
-    assert [int(future.result(0).mask[0, 0]) for future in futures] == [1, 2, 3]
+    assert [int(future.result(0).seen.mask[0, 0]) for future in futures] == [1, 2, 3]
     with pytest.raises(RuntimeError, match="closed"):
         batcher.submit(network, picture(4), job="car")
 
@@ -248,7 +249,7 @@ def test_every_lane_has_a_batch_in_work_and_close_ends_them_all() -> None:
     network.gate.set()
 
     assert in_work == 3
-    assert [int(future.result(10).mask[0, 0]) for future in futures] == [1, 2, 3, 4, 5]
+    assert [int(future.result(10).seen.mask[0, 0]) for future in futures] == [1, 2, 3, 4, 5]
     assert len({future.result().batch.number for future in futures}) == 5
     batcher.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane-")]
@@ -260,7 +261,7 @@ def test_without_lanes_a_picture_goes_through_in_the_thread_that_brings_it() -> 
     futures = [batcher.submit(network, picture(value), job="car") for value in (1, 13, 2)]
 
     assert all(future.done() for future in futures)
-    assert [int(futures[n].result().mask[0, 0]) for n in (0, 2)] == [1, 2]
+    assert [int(futures[n].result().seen.mask[0, 0]) for n in (0, 2)] == [1, 2]
     assert isinstance(futures[1].exception(), RuntimeError)
     assert batcher.sizes == {1: 3}
     assert threading.active_count() == before

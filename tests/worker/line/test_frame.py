@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 from tests.parts import drop_photos, photo_bytes, row_of, shoot_in
 from tests.worker.line.bench import Bench
 from unet_core.images import UnreadableImage
+from unet_core.segment import Sighting
 from worker.booth.view import read_view
 from worker.corrections.desk import Desk
 from worker.errors import ModelError
@@ -115,14 +116,14 @@ def test_a_frame_lends_its_core_while_the_device_has_its_picture(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores, held = Watched(), list[bool]()
-    segment = order.segmenter.segment
+    look = order.segmenter.look
 
-    def slow(pictures: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    def slow(pictures: Sequence[NDArray[np.uint8]]) -> list[Sighting]:
         with cores:  # another frame computes meanwhile
             held.append(cores.held)
-        return segment(pictures)
+        return look(pictures)
 
-    monkeypatch.setattr(order.segmenter, "segment", slow)
+    monkeypatch.setattr(order.segmenter, "look", slow)
     row = made(order, photo_bytes(1), cores=cores)
     assert (row.error, held) == (None, [True])
 
@@ -157,6 +158,21 @@ def test_a_row_keeps_what_the_photo_shows_of_the_booth_unless_it_was_cut_away(
     cut = io.BytesIO()
     Image.new("RGBA", (48, 32), (200, 0, 0, 0)).save(cut, "PNG")
     assert made(order, cut.getvalue()).booth is None
+
+
+def test_a_photo_that_lies_is_flagged_and_stays_so_when_its_mask_is_judged_again(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lying(pictures: Sequence[NDArray[np.uint8]]) -> list[Sighting]:
+        return [Sighting(np.where(p[..., 0] > 99, 255, 0).astype(np.uint8), 3) for p in pictures]
+
+    monkeypatch.setattr(order.segmenter, "look", lying)
+    row = made(order, photo_bytes(1))
+    told = [flag for flag in row.flags if flag.code == "not-upright"]
+    assert row.turned == 3
+    assert [(flag.value, "by 90° to the right" in flag.sentence) for flag in told] == [(270, True)]
+    mask = np.full((32, 48), 255, np.uint8)
+    assert "not-upright" in [flag.code for flag in judged(row, mask).flags]
 
 
 def test_a_speck_has_no_box_and_is_no_part_of_a_cars() -> None:

@@ -50,7 +50,7 @@ def test_a_worker_whose_device_is_lost_fails_what_it_has_in_work_and_begins_noth
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(batcher, "_is_lost", lambda: True)
-    monkeypatch.setattr(bench.segmenters["first"], "segment", broken)
+    monkeypatch.setattr(bench.segmenters["first"], "look", broken)
     bench.work()
     note = bench.leases.note("car")
     assert note
@@ -196,7 +196,7 @@ def test_a_device_that_fails_fails_the_attempt_and_blames_no_photo(
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, "segment", broken)
+        patch.setattr(Segmenter, "look", broken)
         bench.work()
     note = bench.leases.note("car")
     assert note

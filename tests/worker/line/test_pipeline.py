@@ -16,7 +16,7 @@ from PIL import Image
 from tests.parts import SIZE, drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
 from unet_core.files import sha256
-from unet_core.segment import Picture, Segmenter
+from unet_core.segment import Picture, Segmenter, Sighting
 from worker.line.batcher import Batcher
 from worker.line.notes import Notes
 from worker.line.pipeline import Line
@@ -315,10 +315,10 @@ class Gate:
     def __init__(self) -> None:
         self.entered, self.opened = threading.Event(), threading.Event()
 
-    def segment(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def look(self, pictures: Sequence[Picture]) -> list[Sighting]:
         self.entered.set()
         assert self.opened.wait(30)
-        return [picture[..., 0] for picture in pictures]
+        return [Sighting(picture[..., 0]) for picture in pictures]
 
 
 def test_two_jobs_at_once_meet_in_the_batcher_and_are_both_delivered(

@@ -76,6 +76,15 @@ def test_an_unsure_edge_is_flagged_with_its_certainty() -> None:
     assert flags(car(), certainty=None) == []
 
 
+@pytest.mark.parametrize(
+    ("turned", "words"), [(1, "to the left"), (2, "180°"), (3, "to the right")]
+)
+def test_a_photo_that_lies_is_flagged_with_what_to_do(turned: int, words: str) -> None:
+    (flag,) = flags(car(), certainty=1.0, turned=turned)
+    assert (flag.code, flag.value) == ("not-upright", 90 * turned)
+    assert words in flag.sentence
+
+
 def test_a_hard_edge_is_certain_and_a_soft_one_less_so() -> None:
     hard = np.zeros((120, 120), np.uint8)
     hard[40:80, 40:80] = 255
