@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,25 @@ def test_weights_that_half_precision_cannot_hold_are_never_written(
     with pytest.raises(CheckpointError, match=r"bottle_neck\.conv_op\.0\.weight"):
         save_checkpoint(tmp_path / "v1", broken, Card(version="v1"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def noting_fsync(handle: int) -> None:
+        place = Path(f"/proc/self/fd/{handle}").readlink()
+        events.append("part" if place.suffix == ".part" else place.name)
+        fsync(handle)
+
+    def noting_rename(path: Path, target: Path) -> Path:
+        events.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "rename", noting_rename)
+    save_checkpoint(tmp_path / "v1", network(), Card(version="v1"))
+    assert sorted(events[:2]) == [CARD, WEIGHTS]
+    assert events[2:] == ["part", "rename", tmp_path.name]

@@ -110,3 +110,22 @@ def test_the_interval_holds_the_mean_and_shrinks_with_more_cars() -> None:
     assert few[0] <= 0.005 <= few[1]
     assert many[1] - many[0] < (few[1] - few[0]) / 2
     assert bootstrap([0.0, 0.01] * 2) == few
+
+
+def test_a_car_of_many_frames_does_not_outvote_the_others_in_the_verdict() -> None:
+    many = [picture(0, angle, 0.01) for angle in range(1, 40)]
+    found = verdict([*many, *(picture(car, 1, -0.002) for car in range(1, 9))])
+    assert (found.promote, found.told_by) == (False, "mean Dice")
+
+
+def test_a_car_of_many_frames_does_not_outvote_the_others_of_its_slice() -> None:
+    many = [picture(0, angle, 0.002) for angle in range(1, 13)]
+    losers = [picture(car, 1, -0.006) for car in (3, 6)]
+    found = verdict([*many, *losers, *(picture(car, 1, 0.006) for car in (1, 2, 4, 5, 7, 8))])
+    assert (found.promote, found.told_by) == (False, "paint red")
+
+
+def test_a_corrected_frame_that_was_almost_right_is_learned_when_it_is_right() -> None:
+    almost = replace(picture(20, 1, kind="correction"), champion=Figures(0.9945, 0.5))
+    learned = replace(almost, candidate=Figures(0.9951, 0.5))
+    assert verdict([*turn(), learned]).learned == ["car20/01"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -348,3 +350,45 @@ def test_the_program_ships_a_checkpoint_for_the_line(tmp_path: Path) -> None:
 
     assert version.folder.parent == store_module.SHIPPED
     assert (version.folder / "weights.safetensors").stat().st_size > 1_000_000
+
+
+def test_a_checkpoint_that_changes_while_it_is_copied_is_not_added(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(tmp_path / "usb", "night-7", seed=7)
+    before, copyfile = sorted(store.folder.iterdir()), shutil.copyfile
+
+    def badly(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        damage(target.parent)
+
+    monkeypatch.setattr(shutil, "copyfile", badly)
+    with pytest.raises(CheckpointError, match="changed while it was copied; add it again"):
+        store.add(tmp_path / "usb" / "night-7")
+    assert sorted(store.folder.iterdir()) == before
+
+
+def test_the_history_is_on_the_disk_before_the_champion_changes_and_the_change_before_it_is_told(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.promote("night-1")
+    names = {
+        (store.folder / HISTORY).stat().st_ino: "history",
+        store.folder.stat().st_ino: "folder",
+    }
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noting_fsync(handle: int) -> None:
+        if name := names.get(os.fstat(handle).st_ino):
+            events.append(name)
+        fsync(handle)
+
+    def noting_replace(path: Path, target: Path) -> Path:
+        events.append(target.name)
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "replace", noting_replace)
+    store.promote("night-2")
+    assert events == ["history", "folder", CHAMPION, "folder"]

@@ -165,3 +165,19 @@ def test_a_photo_that_lies_outside_the_picture_leaves_no_car() -> None:
     _, mask = reframe(*car((0, 0, 600, 400)), Placement((50, 50), PHOTO, PHOTO, (700, 700)))
     assert mask.shape == (50, 50)
     assert not mask.any()
+
+
+@pytest.mark.parametrize(
+    "cut", [(0, 200, 300, 300), (200, 0, 400, 300), (300, 200, 600, 300), (200, 200, 400, 400)]
+)
+def test_a_car_that_is_cut_off_at_any_side_does_not_move_the_set(
+    cut: tuple[int, int, int, int],
+) -> None:
+    whole = [FrameShape(PHOTO, (200, 150, 400, 300))] * 3
+    assert fit([*whole, FrameShape(PHOTO, cut)], FIT) == fit([*whole, whole[0]], FIT)
+
+
+def test_a_picture_that_is_made_smaller_loses_its_noise_and_gains_no_moire() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+    small, _ = reframe(noise, noise[..., 0], Placement((150, 100), PHOTO, (150, 100), (0, 0)))
+    assert small.std() < noise.std() / 3  # each pixel is the mean of sixteen

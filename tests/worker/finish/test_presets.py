@@ -249,3 +249,11 @@ def test_a_preset_names_its_pictures_that_lie_in_a_folder(tmp_path: Path) -> Non
     assert preset.pictures_in(tmp_path) == ["hall.png", "logo.png"]
     assert preset.pictures_in(tmp_path / "elsewhere") == []
     assert load_preset("studio-grey").pictures_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("change", ["name", "frames", "on_failed_frame"])
+def test_what_does_not_show_makes_no_frame_again(change: str) -> None:
+    changes = {"name": "another", "frames": 24, "on_failed_frame": "hold"}
+    before = load_preset("studio-white")
+    after = before.model_validate(before.model_dump() | {change: changes[change]})
+    assert after.digest == before.digest

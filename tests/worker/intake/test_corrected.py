@@ -200,3 +200,13 @@ def test_a_correction_that_could_not_be_read_is_looked_at_again(
         patch.setattr("worker.corrections.desk.read_correction", unread)
         assert "cannot be read" in desk.settled().problems["corrections/car/01.png"]
     assert desk.tick(1).decisions["car"].stage == Stage.READY
+
+
+def test_a_correction_does_not_take_up_a_photo_that_is_still_being_copied(desk: Desk) -> None:
+    whole = (desk.places.inbox / "car" / "02.jpg").read_bytes()
+    assert desk.settled().decisions["car"].stage == Stage.DONE
+    (desk.places.inbox / "car" / "02.jpg").write_bytes(whole[: len(whole) // 2])
+    desk.drop("car/01.png", disc(32, 48, centre=(16, 24), radius=9))
+    desk.settled()
+    assert desk.tick(3).decisions["car"].stage == Stage.ARRIVING
+    assert not desk.queue

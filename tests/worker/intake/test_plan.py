@@ -127,3 +127,25 @@ def test_only_missing_photos_are_opened() -> None:
 def test_a_failed_photo_that_was_taken_out_makes_its_shoot_ready_again() -> None:
     assert decided(delivered=True, withdrawn=True, rested=3, expected=2).stage == Stage.READY
     assert decided(delivered=True, rested=3, expected=2).stage == Stage.DONE
+
+
+def test_the_quiet_time_begins_with_the_photo_that_came_last() -> None:
+    shoot, rest = shoot_of_two(), Rest()
+    first, last = (frame.source for frame in shoot.frames)
+    rest.update({first.path: first}, 0.0)
+    rest.update({first.path: first, last.path: last}, 25.0)
+
+    def at(now: float) -> Decision:
+        return decide(
+            shoot,
+            missing=[first, last],
+            expected=16,
+            marked_ready=False,
+            rest=rest,
+            whole=lambda source: True,
+            rules=RULES,
+            now=now,
+        )
+
+    assert (at(54.0).stage, at(55.0).stage) == (Stage.WAITING, Stage.READY)
+    assert "starts in 5 s" in at(50.0).reason

@@ -230,3 +230,15 @@ def test_the_pictures_of_a_shoots_own_preset_are_no_frames(tmp_path: Path, pictu
     assert set(snapshot.sources) <= set(look(tmp_path).sources)
     preset.write_text("overlay = [")
     assert len(look(tmp_path).sources) == len(photos) + (picture == "logo.png")
+
+
+@pytest.mark.parametrize("later", [b"photO", b"photos"])
+def test_a_photo_that_was_replaced_is_seen_though_its_size_or_its_time_is_as_before(
+    tmp_path: Path, later: bytes
+) -> None:
+    photo = put(tmp_path / "car" / "01.tif")
+    os.utime(photo, ns=(5, 7_000_000_000))
+    before = look(tmp_path).sources
+    photo.write_bytes(later)
+    os.utime(photo, ns=(5, 7_000_000_000 + (len(later) == 5)))
+    assert look(tmp_path, before).sources == look(tmp_path).sources != before

@@ -124,3 +124,16 @@ def test_after_a_long_look_the_watcher_rests_for_longer() -> None:
     assert rest_seconds(0.01, 0.2) == 0.2
     assert rest_seconds(2.0, 5.0) == 8.0
     assert rest_seconds(60.0, 5.0) == 10.0
+
+
+def test_the_watcher_survives_a_disk_that_fails_for_a_moment(tmp_path: Path) -> None:
+    ticks: list[int] = []
+
+    def tick() -> View:
+        ticks.append(1)
+        if len(ticks) == 2:
+            raise OSError(5, "Input/output error")
+        return View()
+
+    with watching(tick, tmp_path, rescan_seconds=0.05):
+        assert until(lambda: len(ticks) > 3, seconds=3)

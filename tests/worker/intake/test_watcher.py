@@ -13,6 +13,7 @@ from worker.errors import FolderError
 from worker.intake.plan import Stage
 from worker.intake.watcher import LOST_AFTER_SECONDS
 from worker.outbox.places import Places
+from worker.outbox.publish import Staging
 from worker.queue.leases import Leases, Standing
 
 
@@ -234,3 +235,19 @@ def test_an_outbox_whose_share_is_gone_is_not_taken_for_one_without_shoots(
     places.check()
     desk.settled()
     assert len(desk.queue) == 1
+
+
+@pytest.mark.usefixtures("car")
+def test_a_finished_shoot_that_somebody_makes_anew_keeps_its_staging(
+    desk: Desk, places: Places, leases: Leases
+) -> None:
+    publish(places, "car")
+    lease = leases.acquire("car")
+    assert lease
+    staging = Staging(places, "car")
+    desk.tick()
+    desk.tick(2 * leases.seconds)
+    assert staging.folder.exists()
+    lease.release()
+    desk.tick(1)
+    assert not staging.folder.exists()

@@ -254,3 +254,14 @@ def test_a_foreign_folder_in_the_outbox_is_never_replaced(bench: Bench, car: Pat
     note = bench.leases.note("car")
     assert note
     assert "Move it away" in note.error
+
+
+def test_an_angle_that_was_photographed_anew_under_another_name_is_not_there_twice(
+    bench: Bench, car: Path
+) -> None:
+    bench.work()
+    (car / "02.jpg").unlink()
+    (car / "again_02.jpg").write_bytes(photo_bytes(99))
+    bench.work()
+    rows = bench.manifest().frames
+    assert [(row.name, row.angle) for row in rows] == [("01", 1), ("again_02", 2), ("03", 3)]

@@ -12,17 +12,18 @@ from PIL import Image, ImageCms
 
 from tests.parts import drop_photos, photo_bytes, row_of, shoot_in
 from tests.worker.line.bench import Bench
-from unet_core.images import UnreadableImage
+from unet_core.images import UnreadableImage, decode
 from unet_core.segment import Sighting
 from worker.booth.view import read_view
 from worker.corrections.desk import Desk
 from worker.errors import ModelError
 from worker.finish.floor import FloorLight
+from worker.finish.framing import Placement
 from worker.finish.plates import Plates
 from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
 from worker.line import frame as frame_module
 from worker.line.batcher import Batcher
-from worker.line.dress import Look, judged
+from worker.line.dress import Look, dress, judged
 from worker.line.frame import Order, make_frame
 from worker.line.parallel import Cores
 from worker.line.stopwatch import Stopwatch
@@ -281,3 +282,44 @@ def test_a_plate_of_another_view_or_floor_is_told_and_not_used(
     row = made(order, photo_bytes(1), look=Look(real, Plates(folder)))
     assert [f.code for f in row.flags if f.code == "plate-unused"] == codes
     assert [plate is None for plate in plates] == [size == (32, 48)]
+
+
+@pytest.mark.parametrize(("form", "file"), [("png", "01.png"), ("webp", "01.webp")])
+def test_the_profile_is_carried_in_every_format_and_in_the_cut_out(
+    order: Order, form: str, file: str
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = io.BytesIO()
+    Image.new("RGB", (48, 32), "red").save(data, "JPEG", icc_profile=profile)
+    output = Output.model_validate({"format": form, "cutouts": True})
+    made(order, data.getvalue(), look=Look(FLAT.model_copy(update={"output": output})))
+    for path in (file, "cutouts/01.png"):
+        with Image.open(order.staging.folder / path) as picture:
+            assert picture.info["icc_profile"] == profile
+
+
+def test_a_plate_is_framed_like_its_photo(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = order.inbox / "plate"
+    folder.mkdir()
+    data = photo_bytes(1, form="PNG")
+    (folder / "empty.png").write_bytes(data)
+    seen: list[np.ndarray] = []
+
+    def noting(
+        pixels: np.ndarray, alpha: np.ndarray, *, plate: np.ndarray, strength: float
+    ) -> FloorLight:
+        seen.extend((pixels, plate))
+        return FloorLight(np.ones(alpha.shape, np.float32), True)
+
+    monkeypatch.setattr("worker.finish.composite.real_shadow", noting)
+    real = FLAT.model_copy(update={"shadow": RealShadow(kind="real")})
+    framed = Placement((40, 40), (48, 32), (60, 40), (-10, 0))
+    row = row_of(Source("car/01.png", 1, 1), width=48, height=32)
+    (order.inbox / "car").mkdir()
+    (order.inbox / "car" / "01.png").write_bytes(data)
+    photo = decode(order.inbox / "car" / "01.png", max_pixels=10**6).on_white()
+    look = Look(real, Plates(folder), {"01": framed})
+    dress(row, photo, np.zeros((32, 48), np.uint8), look, Stopwatch())
+    pixels, plate = seen
+    assert plate.shape == (40, 40, 3)
+    assert (plate == pixels).all()

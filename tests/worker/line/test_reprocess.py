@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from tests.parts import drop_photos, photo_bytes
 from tests.worker.line.bench import Bench, assert_clean
 from worker.cli import app
-from worker.errors import PresetError, ShootError
+from worker.errors import BrokerError, PresetError, ShootError
 from worker.outbox.manifest import read_manifest
 from worker.outbox.publish import release
 from worker.queue.broker import EmbeddedRedis
@@ -253,3 +254,46 @@ def test_without_a_broker_of_our_own_running_there_is_no_worker_to_wait_for(
 ) -> None:
     reprocess(settings.model_copy(update={"broker_url": ""}), "car", "red")
     assert bench.manifest().preset.name == "red"
+
+
+def test_a_shared_redis_that_does_not_answer_is_no_leave_to_go_on(
+    bench: Bench, settings: Settings, done: Path
+) -> None:
+    before = bench.files(done)
+    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
+        reprocess(settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"}), "car", "red")
+    assert bench.files(done) == before
+
+
+@pytest.mark.usefixtures("done")
+def test_no_worker_takes_a_shoot_however_long_it_is_dressed_anew(
+    bench: Bench, settings: Settings
+) -> None:
+    held: list[bool] = []
+
+    def slowly(made: int, total: int) -> None:
+        time.sleep(1.1)
+        held.append(bench.leases.held("car"))
+
+    reprocess(settings.model_copy(update={"lease_seconds": 0.9}), "car", "red", on_frame=slowly)
+    assert held == [True] * 3
+    assert not bench.leases.held("car")
+
+
+@pytest.mark.usefixtures("done")
+def test_a_plate_that_was_not_used_is_told_once_and_no_longer_when_none_is_asked_for(
+    bench: Bench, settings: Settings, no_settings: Path
+) -> None:
+    (bench.places.inbox / "plate").mkdir()
+    Image.new("RGB", (32, 48), (200, 200, 200)).save(bench.places.inbox / "plate" / "empty.png")
+    (no_settings / "presets" / "real.toml").write_text('[shadow]\nkind = "real"\n')
+
+    def told() -> list[int]:
+        rows = bench.manifest().frames
+        return [[flag.code for flag in row.flags].count("plate-unused") for row in rows]
+
+    for _ in range(2):
+        reprocess(settings, "car", "real")
+        assert told() == [1, 1, 1]
+    reprocess(settings, "car", "red")
+    assert told() == [0, 0, 0]

@@ -76,3 +76,10 @@ def test_frames_are_judged_anew_among_the_others(edition: Manifest) -> None:
         started=STARTED,
     )
     assert [each.flags for each in mended.frames] == [[]] * 16
+
+
+def test_the_pictures_of_the_shoots_own_preset_are_still_no_frames(edition: Manifest) -> None:
+    preset = edition.preset.model_copy(update={"pictures": ["logo.png"]})
+    edition = edition.model_copy(update={"preset": preset})
+    found = next_edition(edition, edition.frames, PRESET, chosen=None, started=STARTED)
+    assert found.preset.pictures == ["logo.png"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -259,11 +260,10 @@ def test_an_overtaken_publication_moves_nothing_that_was_delivered(places: Place
 
 def test_a_link_in_the_place_of_staging_is_not_followed(places: Places, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    (elsewhere / "private").mkdir(parents=True)
     places.staging("car").symlink_to(elsewhere)
-    folder = publish(places, stage(places))
-    assert tree(folder) == WHOLE
-    assert list(elsewhere.iterdir()) == []
+    stage(places)
+    assert [path.name for path in elsewhere.iterdir()] == ["private"]
 
 
 def test_what_was_made_of_a_shoot_can_be_dropped(places: Places) -> None:
@@ -397,3 +397,113 @@ def test_nothing_is_made_in_the_bare_folder_that_a_share_leaves_behind(places: P
     (places.outbox / "van").mkdir()  # it is the outbox: somebody has tidied up
     stage(places)
     assert staging.is_dir()
+
+
+def test_a_retouched_picture_of_the_same_size_in_bytes_is_kept_and_not_taken_over(
+    places: Places,
+) -> None:
+    row = stage(places)
+    folder = publish(places, row)
+    retouched = bytes(reversed(photo_bytes(1)))
+    (folder / "01.jpg").write_bytes(retouched)
+    assert not Staging(places, "car").adopt(row, folder)
+    publish(places, stage(places, seed=2))
+    (kept,) = (places.outbox / ".replaced").iterdir()
+    assert (kept / "01.jpg").read_bytes() == retouched
+
+
+def test_a_new_edition_is_on_the_disk_before_it_has_its_place_and_its_place_before_the_old_goes(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(places, stage(places, seed=1))
+    newer = stage(places, seed=2)
+    staging = Staging(places, "car")
+    names = {
+        staging.folder.stat().st_ino: "edition",
+        places.outbox.stat().st_ino: "outbox",
+    }
+    events: list[str] = []
+    fsync, rename, rmtree = os.fsync, Path.rename, shutil.rmtree
+
+    def noting_fsync(handle: int) -> None:
+        if name := names.get(os.fstat(handle).st_ino):
+            events.append(f"sync {name}")
+        fsync(handle)
+
+    def noting_rename(path: Path, target: Path) -> Path:
+        if target == places.published("car"):
+            events.append("rename")
+        return rename(path, target)
+
+    def noting_rmtree(path: Path, **options: object) -> None:
+        if path == places.retired("car"):
+            events.append("old edition removed")
+        rmtree(path, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "rename", noting_rename)
+    monkeypatch.setattr(shutil, "rmtree", noting_rmtree)
+    staging.publish(manifest(newer))
+    assert events == ["sync edition", "rename", "sync outbox", "old edition removed"]
+
+
+def test_what_was_delivered_is_put_back_when_the_newer_edition_cannot_take_its_place(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = publish(places, stage(places, seed=1))
+    newer, rename = stage(places, seed=2), Path.rename
+
+    def in_use(path: Path, target: Path) -> Path:
+        if target == folder and path != places.retired("car"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", in_use)
+    with pytest.raises(OSError, match="Permission denied"):
+        publish(places, newer)
+    assert (folder / "01.jpg").read_bytes() == photo_bytes(1)
+    assert tree(folder) == WHOLE
+    assert not places.retired("car").exists()
+
+
+def test_a_frame_can_be_taken_over_twice(places: Places) -> None:
+    row = stage(places)
+    edition = publish(places, row)
+    staging = Staging(places, "car")
+    assert staging.adopt(row, edition)
+    assert staging.adopt(row, edition)
+    assert (edition / "01.jpg").read_bytes() == photo_bytes(1)
+
+
+def test_a_frame_that_cannot_be_copied_is_not_taken_over(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = stage(places)
+    edition = publish(places, row)
+    staging = Staging(places, "car")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    assert not staging.adopt(row, edition)
+    assert staging.rows() == {}
+
+
+def test_an_outbox_that_went_away_is_not_taken_for_another_worker(places: Places) -> None:
+    staging = Staging(places, "car")
+    places.outbox.rename(places.outbox.with_name("unmounted"))
+    with pytest.raises(FileNotFoundError):
+        staging.write("01.jpg", b"late")
+
+
+def test_a_held_shoot_is_not_released_onto_somebody_elses_folder(places: Places) -> None:
+    held = publish(places, stage(places), status="held")
+    before = {path: path.read_bytes() for path in held.glob("*.*")}
+    places.published("car").mkdir()
+    (places.published("car") / "original.raw").write_bytes(b"the only copy")
+    with pytest.raises(FolderError, match="Move it away"):
+        release(places, "car")
+    assert {path: path.read_bytes() for path in held.glob("*.*")} == before
+    assert tree(places.published("car")) == {"original.raw"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,14 @@ def test_an_edition_that_a_person_has_changed_is_kept(places: Places, sweep: Swe
 def test_an_edition_with_a_forged_name_is_moved_nowhere(places: Places, sweep: Sweep) -> None:
     old = publish(places, 1)
     text = (old / "manifest.json").read_text()
-    (old / "manifest.json").write_text(text.replace('"shoot": "car"', '"shoot": "../car"'))
-    aside = old.rename(places.retired("../car"))
-    tick(sweep, 0)
-    tick(sweep, 10)
-    assert aside.exists()
-    assert not (places.outbox.parent / "car").exists()
+    for forged in ("van", "../car"):
+        (old / "manifest.json").write_text(text.replace('"shoot": "car"', f'"shoot": "{forged}"'))
+        aside = old.rename(places.retired("car"))
+        tick(sweep, 0)
+        tick(sweep, 10)
+        assert not places.published("van").exists()
+        assert not (places.outbox.parent / "car").exists()
+        old = aside.rename(places.published("car"))
 
 
 def test_probes_that_a_crash_left_go(places: Places, sweep: Sweep) -> None:
@@ -123,3 +126,37 @@ def test_what_cannot_be_put_away_keeps_nothing_else_and_is_tried_again(
     assert not places.staging("van").exists()
     tick(sweep, 20)
     assert not places.retired("car").exists()
+
+
+def test_a_held_edition_that_a_crash_left_aside_never_comes_into_the_outbox(
+    places: Places, sweep: Sweep
+) -> None:
+    held = publish(places, 1)
+    held.rename(places.retired("car"))
+    places.held("car").parent.mkdir()
+    publish_beside(places).rename(places.held("car"))
+    tick(sweep, 0)
+    tick(sweep, 10)
+    assert not places.published("car").exists()
+    assert not places.retired("car").exists()
+    assert (places.held("car") / "01.jpg").read_bytes() == photo_bytes(2)
+
+
+def test_an_edition_that_is_aside_while_its_successor_is_published_stays_there(
+    places: Places, sweep: Sweep
+) -> None:
+    publish(places, 1).rename(places.retired("car"))
+    for now in (0, 10, 100):
+        tick(sweep, now, in_work="car")
+    assert places.retired("car").exists()
+    assert not places.published("car").exists()
+
+
+def test_staging_that_is_written_to_has_not_rested(places: Places, sweep: Sweep) -> None:
+    staging = Staging(places, "car")
+    tick(sweep, 0)
+    os.utime(places.staging("car"), ns=(1, 1))
+    tick(sweep, 10)
+    assert staging.folder.exists()
+    tick(sweep, 20)
+    assert not places.staging("car").exists()
