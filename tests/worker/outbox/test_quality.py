@@ -149,6 +149,34 @@ def test_a_second_large_piece_and_a_large_hole_are_flagged() -> None:
     assert codes(window) == ["hole"]
 
 
+def test_a_small_car_is_a_car() -> None:
+    mask = np.zeros((200, 200), np.uint8)
+    mask[90:110, 90:105] = 255  # 0.75 % of the picture
+    assert codes(mask) == []
+
+
+def test_a_border_that_is_just_more_car_than_not_is_touched() -> None:
+    mask = car()
+    mask[0, 15] = 128
+    assert codes(mask) == ["touches-border"]
+
+
+@pytest.mark.parametrize(("side", "told"), [(16, []), (26, ["more-pieces"])])
+def test_a_piece_is_large_from_a_fiftieth_of_the_car_on(side: int, told: list[str]) -> None:
+    mask = np.zeros((400, 400), np.uint8)
+    mask[200:360, 100:240] = 255
+    mask[20 : 20 + side, 20 : 20 + side] = 255  # 1.1 % and 3 %
+    assert codes(mask) == told
+
+
+@pytest.mark.parametrize(("side", "told"), [(20, []), (28, ["hole"])])
+def test_a_hole_is_large_from_a_fortieth_of_the_car_on(side: int, told: list[str]) -> None:
+    mask = np.zeros((400, 400), np.uint8)
+    mask[200:360, 100:240] = 255
+    mask[250 : 250 + side, 150 : 150 + side] = 0  # 1.8 % and 3.5 %
+    assert codes(mask) == told
+
+
 def test_an_antenna_that_lies_apart_and_a_gap_below_the_roof_rail_are_no_flags() -> None:
     mask = np.zeros((400, 400), np.uint8)
     mask[100:300, 50:350] = 255
