@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_core.region import KEPT, LEAST_SHARE
+from unet_core.region import LEAST_SHARE
 
 Picture = NDArray[np.uint8]
 Looks = Callable[[Sequence[Picture]], Sequence[Picture]]
@@ -49,8 +49,7 @@ def _surest(masks: Mapping[int, Picture]) -> int:
     """Which of a picture's ``masks``, by how many times it was turned, is to be believed."""
     doubts = {times: doubt(mask) for times, mask in masks.items()}
     surest = min(doubts, key=doubts.__getitem__)
-    believed = doubts[surest] < min(BELIEVED, doubts[0] / CLEARLY)
-    return surest if believed and _likely(masks[surest]) > KEPT * _likely(masks[0]) else 0
+    return surest if doubts[surest] < min(BELIEVED, doubts[0] / CLEARLY) else 0
 
 
 def turned(picture: Picture, times: int) -> Picture:
@@ -62,13 +61,9 @@ def doubt(mask: Picture) -> float:
     """How much of a mask (h, w) uint8 is undecided or lies at the picture's border, in pixels for
     each pixel of the side of a square as large as its subject: 4 to 8 for a car that is plain to
     see, whatever its size. Infinite where there is no more than a speck."""
-    if _likely(mask) < LEAST_SHARE * mask.size:
+    if cv2.countNonZero(cv2.inRange(mask, 128, 255)) < LEAST_SHARE * mask.size:
         return float("inf")
     undecided = np.minimum(mask, 255 - mask).sum(dtype=np.int64)
     ends = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     at_border = sum(int(end.sum(dtype=np.int64)) for end in ends)
     return float(undecided + at_border) / math.sqrt(255 * int(mask.sum(dtype=np.int64)))
-
-
-def _likely(mask: Picture) -> int:
-    return cv2.countNonZero(cv2.inRange(mask, 128, 255))

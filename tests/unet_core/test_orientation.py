@@ -29,8 +29,6 @@ def lit(rows: slice, columns: slice, level: int) -> Picture:
 CLEAR, BLURRED, LOST = blurred_box(1.5), blurred_box(2.6), blurred_box(12)
 SPECK = lit(np.s_[100:108], np.s_[100:108], 255)
 FAINT = lit(np.s_[100:110], np.s_[100:120], 40)
-HALF = lit(np.s_[80:140], np.s_[90:290], 255)
-"""Of the box, with a sharp edge."""
 
 
 class Shown:
@@ -87,7 +85,6 @@ def test_the_way_that_is_surest_is_taken_with_its_mask(times: int, first: Pictur
         (BLURRED, SPECK),
         (LOST, FAINT),
         (SPECK, FAINT),
-        (BLURRED, HALF),
     ],
 )
 def test_a_picture_stays_as_it_is_where_no_other_way_is_clearly_surer(
