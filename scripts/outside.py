@@ -29,7 +29,7 @@ from unet_core.gallery import Gallery, on_grey, outlined
 from unet_core.images import ImageError, decode
 from unet_core.metrics import binary
 from unet_core.refine import refine
-from unet_core.segment import Segmenter
+from unet_core.segment import Segmenter, Sighting
 from unet_core.store import chosen_version
 from worker.outbox.quality import confidence, edge_certainty, flags, mask_area
 
@@ -85,9 +85,9 @@ def main() -> int:
 def look_at(photo: Path, segmenter: Segmenter, gallery: Gallery | None) -> Look:
     """Cuts one photo out, judges the mask, adds a row to the page. Raises :class:`ImageError`."""
     pixels = decode(photo).srgb()
-    small = segmenter.segment([segmenter.prepare(pixels)])[0]
-    mask = refine(small, pixels)
-    look = judged(f"{photo.parent.name}/{photo.name}", small, mask)
+    (seen,) = segmenter.look([segmenter.prepare(pixels)])
+    mask = refine(seen.mask, pixels)
+    look = judged(f"{photo.parent.name}/{photo.name}", seen, mask)
     if gallery:
         pictures = {"photo": pixels, "mask": mask, "its edge": outlined(pixels, mask)}
         figures = f"{look.area:.1%} of the picture, confidence {look.confidence:.3f}"
@@ -96,12 +96,13 @@ def look_at(photo: Path, segmenter: Segmenter, gallery: Gallery | None) -> Look:
     return look
 
 
-def judged(name: str, small: Picture, mask: Picture) -> Look:
-    """The look at ``mask`` (H, W) uint8, made from the network's own ``small`` (h, w) uint8."""
-    certainty = edge_certainty(small)
-    verdict = ", ".join(flag.code for flag in flags(mask, certainty=certainty)) or "nothing to flag"
+def judged(name: str, seen: Sighting, mask: Picture) -> Look:
+    """The look at ``mask`` (H, W) uint8, made from what the network has ``seen``."""
+    certainty = edge_certainty(seen.mask)
+    told = flags(mask, certainty=certainty, turned=seen.turned)
+    verdict = ", ".join(flag.code for flag in told) or "nothing to flag"
     pieces = cv2.connectedComponents(binary(mask).astype(np.uint8))[0] - 1
-    return Look(name, mask_area(mask), confidence(small), certainty, pieces, verdict)
+    return Look(name, mask_area(mask), confidence(seen.mask), certainty, pieces, verdict)
 
 
 def table(looks: Sequence[Look], name: str) -> Table:
