@@ -20,7 +20,7 @@ from worker.errors import ModelError
 from worker.finish.floor import FloorLight
 from worker.finish.framing import Placement
 from worker.finish.plates import Plates
-from worker.finish.presets import ColourBackdrop, NoShadow, Output, Preset, RealShadow
+from worker.finish.presets import ColourBackdrop, NoShadow, Output, Overlay, Preset, RealShadow
 from worker.line import frame as frame_module
 from worker.line.batcher import Batcher
 from worker.line.dress import Look, dress, judged
@@ -296,6 +296,22 @@ def test_the_profile_is_carried_in_every_format_and_in_the_cut_out(
     for path in (file, "cutouts/01.png"):
         with Image.open(order.staging.folder / path) as picture:
             assert picture.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize(("position", "untouched"), [("centre", False), ("top-left", True)])
+def test_paint_under_a_logo_is_not_untouched(
+    order: Order, monkeypatch: pytest.MonkeyPatch, position: str, untouched: bool
+) -> None:
+    logo = order.inbox / "logo.png"
+    Image.new("RGB", (16, 16), "lime").save(logo)
+    overlay = Overlay.model_validate(
+        {"picture": logo, "position": position, "width": 0.1}, context={"folder": order.inbox}
+    )
+    car = np.zeros((32, 48), np.uint8)
+    car[8:24, 12:36] = 255
+    monkeypatch.setattr(order.segmenter, "look", lambda pictures: [Sighting(car)])
+    row = made(order, photo_bytes(1), look=Look(FLAT.model_copy(update={"overlay": overlay})))
+    assert (row.error, row.untouched_paint) == (None, untouched)
 
 
 def test_a_plate_is_framed_like_its_photo(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:

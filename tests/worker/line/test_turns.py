@@ -38,6 +38,13 @@ def test_all_frames_of_a_shoot_come_out_in_the_size_that_the_preset_asks_for(ben
     assert_clean(bench)
 
 
+@pytest.mark.usefixtures("car")
+def test_the_spin_page_has_the_shape_of_the_pictures_and_not_of_the_photos(bench: Bench) -> None:
+    bench.work()
+    page = (bench.places.published("car") / "spin.html").read_text("utf-8")
+    assert 'width="64" height="64"' in page
+
+
 def test_a_frame_that_comes_late_is_framed_with_the_others(bench: Bench, car: Path) -> None:
     bench.work()
     (car / "04.jpg").write_bytes(photo_bytes(4))
