@@ -133,8 +133,10 @@ class Shop:
         return {name.removeprefix(f"{self.name}/{folder}/") for name in found}
 
     def asked(self, line: str) -> list[str]:
-        """The requests since the last call of :meth:`forget` that match and were answered well."""
-        return [each for each in self.proxy.log if re.search(line, each)]
+        """The requests to this bucket since the last call of :meth:`forget` that match and were
+        answered well; another test's program may still write to its own."""
+        ours = re.compile(rf" /{self.name}\b")
+        return [each for each in self.proxy.log if ours.search(each) and re.search(line, each)]
 
     def forget(self) -> None:
         self.proxy.log.clear()
