@@ -31,9 +31,9 @@ from worker.shoots import PRESET
 
 _BUILTIN = Path(__file__).with_name("presets")
 _ONE_COLOUR = 'a colour like "#f4f4f4"'
-TALLEST = 5
+_TALLEST = 5
 """A finished picture's height, in widths, at most."""
-MOST_PIXELS = 200_000_000
+_MOST_PIXELS = 200_000_000
 """And how many pixels a preset may ask for."""
 
 
@@ -325,12 +325,12 @@ def _check_together(preset: Preset, *, text: str, source: Path) -> None:
             f'{source}, line {line}: framing.{key} has no meaning with framing.mode = "keep"',
             cure='Remove it, or set framing.mode to "fit"',
         )
-    if framing.aspect and not within_reason(framing):
+    if framing.aspect and not _within_reason(framing):
         line = line_of(text, ("framing", "aspect"))
         raise PresetError(
             f'{source}, line {line}: framing.aspect = "{framing.aspect}" makes pictures that are '
-            f"too tall, or of more than {MOST_PIXELS // 1_000_000} megapixels",
-            cure=f"Choose one that is wider than 1:{TALLEST}, or a smaller width",
+            f"too tall, or of more than {_MOST_PIXELS // 1_000_000} megapixels",
+            cure=f"Choose one that is wider than 1:{_TALLEST}, or a smaller width",
         )
     try:
         _ = preset.digest  # the pictures are read now, and not at the first frame
@@ -340,11 +340,11 @@ def _check_together(preset: Preset, *, text: str, source: Path) -> None:
         raise PresetError(f"{source}, line {line}: {error.args[0]}", cure=error.cure) from error
 
 
-def within_reason(framing: Framing) -> bool:
+def _within_reason(framing: Framing) -> bool:
     """Whether pictures of its aspect fit into memory: presets come with shoots, from anybody."""
     across, down = framing.proportions or (1, 1)
     pixels = (framing.width or 0) ** 2 * down / across
-    return down <= TALLEST * across and pixels <= MOST_PIXELS
+    return down <= _TALLEST * across and pixels <= _MOST_PIXELS
 
 
 def _read(path: Path, what: str) -> bytes:
