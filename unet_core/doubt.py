@@ -1,6 +1,7 @@
 """What a network is not sure of, decided as a person would: in its own mask, before it is enlarged.
 
-    mask ─ no specks ─ no faint lines or holes ─ a plain outline in the dark ─ less fog ─ mask
+    mask ─ no specks ─ no faint lines or holes ─ a plain outline in the dark
+                                                ─ in the light the photo's ─ less fog ─ mask
 
 A mask is a likelihood, and a likelihood of a third looks like a stain. Far from clear edges it is
 taken more decided than it is. Thin parts are the exception: an antenna is faint because it is
@@ -12,6 +13,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from unet_core.outline import cut
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -38,6 +41,12 @@ SMOOTH = 4
 """In the dark an outline is looked at so many times smaller…"""
 DECIDED = 3.0
 """…and so many times as steep."""
+DOUBTED = 0.3
+"""From 0 (clear) to 1 (doubt): what is more doubted is decided by the photo."""
+SOFT_PX = 1.2
+"""Of the Gaussian that makes a decided edge as soft as a network's."""
+FAINT = 25
+"""Levels of 255 from which on a thin part is one."""
 FULL_SWING, NO_EDGE = 0.9, 0.6
 """From empty to full: where a mask changes as much as the first within a few pixels there is an
 edge, and below the second none."""
@@ -65,7 +74,9 @@ def decide(mask: Picture, photo: Picture) -> None:
     part = around(mask, THIN_PX)
     there = mask[part]
     there[...] = without_faint_holes(without_faint_lines(without_specks(there)))
-    settle_the_dark(there, photo[_scaled(part, mask.shape, photo.shape[:2])])
+    seen = photo[_scaled(part, mask.shape, photo.shape[:2])]
+    settle_the_dark(there, seen)
+    settle_the_light(there, seen)
     there[...] = without_fog(there)
 
 
@@ -170,11 +181,40 @@ def _doubt_in_the_dark(mask: Picture, photo: Picture) -> tuple[Floats, Floats]:
         np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA) / 255.0, np.float32)
         for levels in (wide, cv2.morphologyEx(wide, cv2.MORPH_GRADIENT, _square(SMOOTH + 2)))
     )
-    grey = cv2.cvtColor(cv2.resize(photo, size), cv2.COLOR_RGB2GRAY)
-    dark = _between(np.asarray(cv2.medianBlur(grey, 3), np.float32), LIGHT, DARK)
     unsure = _between(np.minimum(small, 1 - small), *UNSURE)
-    doubt = dark * _between(swing, FULL_SWING, NO_EDGE) * unsure
+    doubt = _dark(photo, size) * _between(swing, FULL_SWING, NO_EDGE) * unsure
     return small, np.asarray(doubt, np.float32)
+
+
+def _dark(photo: Picture, size: tuple[int, int]) -> Floats:
+    """From 0 to 1 where ``photo`` (H, W, 3) uint8 is dark, at ``size`` (width, height)."""
+    grey = cv2.cvtColor(cv2.resize(photo, size), cv2.COLOR_RGB2GRAY)
+    return _between(np.asarray(cv2.medianBlur(grey, 3), np.float32), LIGHT, DARK)
+
+
+def settle_the_light(mask: Picture, photo: Picture) -> None:
+    """``mask`` (h, w) uint8, changed in place: where it is in doubt and ``photo`` (H, W, 3) uint8,
+    at any size, is not dark, its outline becomes the one that the photo shows: of a white rail
+    before a white wall a network sees half. Thin parts are at least as likely as before."""
+    height, width = mask.shape
+    small = max(1, width // SMOOTH), max(1, height // SMOOTH)
+    dark = cv2.resize(_dark(photo, small), (width, height))
+    doubt = (1 - known(ramps(mask))) * (1 - dark)
+    doubtful = (doubt > DOUBTED) & (cv2.inRange(mask, OPEN + 1, 254 - OPEN) > 0)
+    if not doubtful.any():
+        return
+    part = around(doubtful.astype(np.uint8), THIN_PX)
+    before, share = mask[part], doubt[part]
+    there = photo[_scaled(part, mask.shape, photo.shape[:2])]
+    seen = cv2.resize(there, before.shape[::-1])
+    undecided = doubtful[part]
+    sure = cv2.inRange(before, 128, 255)
+    settled = np.where(undecided, cut(before, np.asarray(seen, np.uint8), undecided), sure)
+    soft = cv2.GaussianBlur(settled.astype(np.uint8), (0, 0), SOFT_PX)
+    settled = np.asarray(cv2.blendLinear(soft, before, share, 1 - share), np.uint8)
+    thin = cv2.subtract(before, cv2.morphologyEx(before, cv2.MORPH_OPEN, _disc(THIN_PX)))
+    faint = cv2.bitwise_and(cv2.inRange(thin, FAINT, 255), cv2.compare(settled, before, cv2.CMP_LT))
+    mask[part] = cv2.copyTo(before, faint, settled)
 
 
 def _between(levels: Floats, none: float, all_: float) -> Floats:

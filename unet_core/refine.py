@@ -31,6 +31,8 @@ KNOWN = 0.15
 """From 0 (doubt) to 1 (clear): from here on the photo is asked about an edge…"""
 REACH_PX = 4
 """…and about the pixels so near it, in the size at which it is asked."""
+_CUBIC_PX = 8
+"""Farther from all that is not empty an enlarged mask is empty, and no slope reaches there."""
 FINEST = 2
 """The photo is asked at this many times the mask's size, at most: beyond, the cost grows faster
 than what it tells."""
@@ -79,14 +81,16 @@ def _enlarged(mask: Picture, size: tuple[int, int]) -> tuple[Picture, Places, Fl
     may be; where it is soft, (N,) flat indices, and how well the edge is known there, (N,) in
     [0, 1]."""
     large = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    ramp_px = ramps(mask)
+    car = around(mask, _CUBIC_PX)
+    ramp_px = ramps(mask[car])
     clear = known(ramp_px)
     # A sharp edge is sampled 2 pixels wide; enlarged, less of that is true.
     narrow_px = 1 + mask.shape[1] / size[0]
     gain = cv2.blur(1 + np.maximum(ramp_px / narrow_px - 1, 0) * clear, (5, 5))
     soft = np.flatnonzero(cv2.inRange(large, 1, 254) != 0)
     y, x = np.divmod(soft, size[0])
-    below = (y * mask.shape[0] // size[1]) * mask.shape[1] + x * mask.shape[1] // size[0]
+    row = y * mask.shape[0] // size[1] - car[0].start
+    below = row * clear.shape[1] + x * mask.shape[1] // size[0] - car[1].start
     level = large.reshape(-1)[soft] - np.float32(127.5)
     steep = level * gain.reshape(-1)[below] + np.float32(127.5)
     large.reshape(-1)[soft] = np.rint(np.clip(steep, 0, 255)).astype(np.uint8)

@@ -11,6 +11,7 @@ from tests.carvana import disc
 from unet_core.doubt import (
     decide,
     settle_the_dark,
+    settle_the_light,
     without_faint_holes,
     without_faint_lines,
     without_fog,
@@ -182,3 +183,54 @@ def test_masks_of_any_size_are_decided(size: tuple[int, int], level: int) -> Non
     decide(np.pad(mask, 9), np.zeros((1, 2, 3), np.uint8))
     assert mask.shape == size
     assert level == 110 or (mask == level).all()
+
+
+def half_seen_rail(wall: int) -> tuple[Picture, Picture]:
+    """A mask (80, 200) and its photo (80, 200, 3): a body below row 50, and a rail in rows 20 to
+    31 that is ten levels darker than the ``wall`` and of which the network sees patches."""
+    mask = np.zeros((80, 200), np.uint8)
+    mask[20:32] = np.where(np.arange(200) // 9 % 3 == 0, 110, 200)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3), np.uint8)
+    mask[50:] = 255
+    photo = np.full((80, 200, 3), wall, np.uint8)
+    photo[20:32] = photo[50:] = wall - 10
+    return mask, photo
+
+
+def test_a_rail_that_is_half_seen_is_whole_where_the_photo_shows_it() -> None:
+    mask, photo = half_seen_rail(240)
+    assert mask[23:29, 20:-20].min() < 120
+
+    settle_the_light(mask, photo)
+
+    assert mask[23:29, 20:-20].min() > 150
+    assert mask[33:45].max() < 60
+    assert mask[:18].max() < 60
+
+
+def test_in_the_dark_the_photo_decides_nothing() -> None:
+    mask, photo = half_seen_rail(40)
+    before = mask.copy()
+
+    settle_the_light(mask, photo)
+
+    np.testing.assert_array_equal(mask, before)
+
+
+def test_an_antenna_that_is_faint_stays_where_the_photo_does_not_show_it() -> None:
+    mask, photo = half_seen_rail(240)
+    mask[2:12, 100:103] = 90
+    before = mask.copy()
+
+    settle_the_light(mask, photo)
+
+    assert (mask[2:12, 100:103] >= before[2:12, 100:103]).all()
+
+
+def test_the_photo_may_have_any_size_when_it_decides() -> None:
+    mask, photo = half_seen_rail(240)
+    large = np.asarray(cv2.resize(photo, (600, 240), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+    settle_the_light(mask, large)
+
+    assert mask[23:29, 20:-20].min() > 150

@@ -96,11 +96,21 @@ def test_a_ramp_that_is_wider_than_an_edge_gets_narrow_and_stays_in_its_place() 
     assert abs(int((ours >= 128).sum()) - int((truth >= 128).sum())) < 60  # of 500 on the outline
 
 
-def test_where_network_and_photo_do_not_know_where_the_edge_is_it_stays_soft() -> None:
+def test_where_network_and_photo_do_not_know_where_the_edge_is_it_is_taken_as_plain() -> None:
     truth = disc(240, 320, centre=(120, 160), radius=80)
     doubt = blurred(reduced(truth, 2), 5)
 
-    ours = refine(doubt, np.full((240, 320, 3), 90, np.uint8))
+    ours = refine(doubt, np.full((240, 320, 3), 120, np.uint8))
+
+    assert boundary_f(ours, truth, tolerance_px=3) > 0.99
+    assert soft_pixels(ours) < 0.4 * soft_pixels(enlarged(doubt, truth))
+
+
+def test_where_the_photo_is_too_dark_to_tell_an_edge_in_doubt_stays_soft() -> None:
+    truth = disc(240, 320, centre=(120, 160), radius=80)
+    doubt = blurred(reduced(truth, 2), 5)
+
+    ours = refine(doubt, np.full((240, 320, 3), 40, np.uint8))
 
     assert soft_pixels(ours) > 0.25 * soft_pixels(enlarged(doubt, truth))  # its rims were decided
 
