@@ -39,6 +39,26 @@ def test_a_job_that_vanished_from_the_queue_is_queued_again(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("car")
+def test_a_job_that_vanished_is_queued_again_with_the_deaths_before_it(
+    desk: Desk, leases: Leases
+) -> None:
+    note(desk, leases, "working", attempt=1, at=desk.began, deaths=1)
+    desk.settled()
+    assert [(m.attempt, m.deaths) for m in desk.queue] == [(2, 2)]
+    desk.queue.clear()
+    desk.tick(LOST_AFTER_SECONDS + 1)
+    assert [(m.attempt, m.deaths) for m in desk.queue] == [(2, 2)]
+
+
+@pytest.mark.usefixtures("car")
+def test_workers_that_die_of_the_same_frame_are_counted_however_many_frames_were_done_before(
+    desk: Desk, leases: Leases
+) -> None:
+    note(desk, leases, "working", attempt=3, at=desk.began, deaths=2, done=1, began_with=1)
+    assert desk.settled().given_up == {"car"}
+
+
+@pytest.mark.usefixtures("car")
 def test_a_job_that_waits_in_a_long_queue_is_not_lost(desk: Desk) -> None:
     desk.settled()
     desk.tick(10 * LOST_AFTER_SECONDS)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock
 
 from worker.errors import LeaseLost
-from worker.queue.leases import Leases, Note, queued
+from worker.queue.leases import ASKED, NOTE_SECONDS, Lease, Leases, Note, kept, queued
 from worker.queue.messages import FrameMessage, JobMessage
 
 
@@ -121,8 +123,66 @@ def test_a_lease_that_is_gone_is_released_without_an_error(leases: Leases, redis
     assert not leases.held("car")
 
 
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([RedisConnectionError("Connection refused"), None, LeaseLost("another has it")], 3),
+        ([LeaseLost("another has it"), None], 1),
+    ],
+)
+def test_a_lease_is_renewed_again_when_redis_was_away_and_never_once_another_holds_it(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch, answers: list[Exception | None], asked: int
+) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    left = list(answers)
+
+    def renew(_: Lease) -> None:
+        if answer := left.pop(0):
+            raise answer
+
+    monkeypatch.setattr(Lease, "renew", renew)
+    with kept(lease, 0.01):
+        (thread,) = (t for t in threading.enumerate() if t.name == "lease car")
+        thread.join(30)
+        assert not thread.is_alive()
+    assert len(answers) - len(left) == asked
+
+
+def test_whoever_gives_a_lease_free_waits_for_the_renewal_that_is_on_its_way(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = leases.acquire("car")
+    assert lease
+    renew, begun = Lease.renew, threading.Event()
+
+    def slowly(lease: Lease) -> None:
+        begun.set()
+        time.sleep(0.2)
+        renew(lease)  # after the release it would take the lease again, for nobody
+
+    monkeypatch.setattr(Lease, "renew", slowly)
+    with kept(lease, 0.01):
+        assert begun.wait(30)
+    lease.release()
+    time.sleep(0.3)
+    assert not leases.held("car")
+
+
 def test_a_note_comes_back_as_it_was_written(leases: Leases) -> None:
-    note = Note("failed", "f" * 32, 2, 1234.5, done=3, total=16, worker="w-1", error="No ünits")
+    note = Note(
+        "failed",
+        "f" * 32,
+        2,
+        1234.5,
+        done=3,
+        total=16,
+        worker="w-1",
+        error="No ünits",
+        photos="0123",
+        began_with=2,
+        deaths=1,
+    )
     leases.write("red car", note)
     assert leases.note("red car") == note
     assert leases.note("car") is None
@@ -132,6 +192,18 @@ def test_a_note_replaces_the_one_before(leases: Leases) -> None:
     leases.write("car", Note("failed", "f" * 32, 2, 1.0, error="disk full"))
     leases.write("car", queued(job(attempt=3), at=2.0))
     assert leases.note("car") == Note("queued", "a" * 32, 3, 2.0, total=1, photos=job().photos)
+
+
+@pytest.mark.parametrize("rubbish", [{"attempt": "many"}, {"at": ""}, {"deaths": "x"}])
+def test_a_note_that_cannot_be_read_is_none_and_spoils_no_other(
+    leases: Leases, redis: Redis, rubbish: dict[str, str]
+) -> None:
+    leases.write("car", queued(job(), at=1.0))
+    leases.write("van", queued(job(), at=1.0))
+    redis.hset("cyclorama:shoot:car", mapping=rubbish)
+    assert leases.note("car") is None
+    car, van = leases.standings(["car", "van"])
+    assert (car.note, van.note) == (None, leases.note("van"))
 
 
 def test_progress_shows_in_the_note(leases: Leases) -> None:
@@ -158,6 +230,13 @@ def test_a_retry_that_was_asked_for_while_the_shoot_was_in_work_is_still_to_be_m
     leases.ask("car", retry=False)
     leases.forget("car", retried=False)
     assert leases.asked() == {}
+
+
+def test_what_was_asked_for_is_kept_as_long_as_notes_are(leases: Leases, redis: Redis) -> None:
+    leases.ask("car", retry=True)
+    leases.ask("van", retry=False)
+    assert leases.asked() == {"car": True, "van": False}
+    assert 0 < redis.ttl(ASKED) <= NOTE_SECONDS
 
 
 def test_a_note_is_forgotten_when_asked_and_vanishes_by_itself_some_day(
