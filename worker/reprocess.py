@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from redis.exceptions import RedisError
 
 from unet_core.cores import usable_cores
 from worker.errors import BrokerError, ShootError
@@ -20,6 +23,8 @@ from worker.queue.broker import broker_of
 from worker.queue.leases import Leases, kept
 from worker.settings import Settings
 from worker.shoots import PLATE
+
+log = logging.getLogger(__name__)
 
 
 def reprocess(
@@ -133,4 +138,7 @@ def alone(settings: Settings, shoot: str) -> Iterator[None]:
         with kept(lease, leases.seconds / 3):
             yield
     finally:
-        lease.release()
+        try:
+            lease.release()
+        except RedisError as error:  # what was done is done
+            log.warning("the lease on %s lapses by itself: %s", shoot, error)

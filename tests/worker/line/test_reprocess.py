@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from redis.exceptions import ConnectionError as RedisConnectionError
 from typer.testing import CliRunner
 
 from tests.parts import drop_photos, photo_bytes
@@ -17,6 +18,7 @@ from worker.errors import BrokerError, PresetError, ShootError
 from worker.outbox.manifest import read_manifest
 from worker.outbox.publish import release
 from worker.queue.broker import EmbeddedRedis
+from worker.queue.leases import Lease
 from worker.reprocess import reprocess, shoots_in
 from worker.settings import Settings, read_settings
 
@@ -278,6 +280,18 @@ def test_no_worker_takes_a_shoot_however_long_it_is_dressed_anew(
     reprocess(settings.model_copy(update={"lease_seconds": 0.9}), "car", "red", on_frame=slowly)
     assert held == [True] * 3
     assert not bench.leases.held("car")
+
+
+@pytest.mark.usefixtures("done")
+def test_a_redis_that_goes_away_while_a_shoot_is_dressed_anew_is_no_failure(
+    bench: Bench, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Lease) -> None:
+        raise RedisConnectionError("Connection refused")
+
+    monkeypatch.setattr(Lease, "release", gone)
+    reprocess(settings, "car", "red")
+    assert bench.manifest().preset.name == "red"
 
 
 @pytest.mark.usefixtures("done")
