@@ -10,8 +10,12 @@ import logging
 from typing import Any
 
 from kombu.transport.redis import Channel, Transport
+from redis.exceptions import DataError
 
 log = logging.getLogger(__name__)
+
+NO_MESSAGE = ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError
+"""What Kombu raises of an item that it cannot read, or cannot note as in work."""
 
 
 class TolerantChannel(Channel):
@@ -20,7 +24,7 @@ class TolerantChannel(Channel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]  # unknown to its stubs
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except NO_MESSAGE as error:
             log.error("something that is no message lay in the queue and was dropped: %r", error)
             return True
 

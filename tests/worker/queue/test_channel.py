@@ -25,9 +25,23 @@ def app(redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> Iterato
     app.close()
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"garbage", b"{}", b"[1]", b"null", b"\xff\xfe", b'{"headers": {}}']
+NO_TAG = b'{"headers": {}, "properties": {"delivery_tag": null, "delivery_info": %s}}' % (
+    b'{"exchange": "", "routing_key": "shoots"}'
 )
+GARBAGE = {
+    "no-json": b"garbage",
+    "no-text": b"\xff\xfe",
+    "null": b"null",
+    "list": b"[1]",
+    "empty": b"{}",
+    "no-properties": b'{"headers": {}}',
+    "odd-properties": b'{"body": "x", "properties": [1]}',
+    "no-tag": NO_TAG,
+    "too-deep": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
 def test_what_is_no_message_is_dropped_and_told_and_the_job_behind_it_arrives(
     app: Celery, redis: Redis, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
