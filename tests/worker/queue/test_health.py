@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import socket
@@ -47,6 +48,35 @@ def test_half_a_file_is_passed_over(tmp_path: Path) -> None:
     assert healths(tmp_path) == [GOOD]
 
 
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, text: str) -> None:
+        path.write_bytes(text[:9].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    HealthFile(tmp_path, "a-7").write(GOOD)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        HealthFile(tmp_path, "a-7").write(GOOD)
+    assert healths(tmp_path) == [GOOD]
+
+
+def test_a_worker_of_another_user_is_not_taken_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    file = HealthFile(tmp_path, f"{socket.gethostname()}-{os.getpid()}")
+    file.write(GOOD)
+    long_ago = time.time() - GONE_AFTER_SECONDS - 5
+    os.utime(file.path, (long_ago, long_ago))
+    monkeypatch.setattr(os, "kill", refused)
+    HealthFile(tmp_path, "new").write(GOOD)
+    assert file.path.exists()
+
+
 def test_a_folder_that_cannot_be_written_costs_no_work(tmp_path: Path) -> None:
     (tmp_path / "health").write_text("a file")
     HealthFile(tmp_path, "a-7").write(GOOD)
@@ -67,6 +97,7 @@ def test_a_folder_that_cannot_be_listed_costs_no_work(
 
 def test_whether_a_dead_worker_ever_came_to_work_is_asked_once(tmp_path: Path) -> None:
     HealthFile(tmp_path, "a-7").write(GOOD)
+    HealthFile(tmp_path, "a-27").write(GOOD)
     assert not was_ready(tmp_path, 17)
     assert was_ready(tmp_path, 7)
     assert not was_ready(tmp_path, 7)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from redis import Redis
 
 from worker.queue.roster import (
@@ -45,6 +46,14 @@ def test_a_worker_that_went_without_a_word_is_named_as_missing_and_for_how_long(
     redis.expire("cyclorama:worker:b-1", REMEMBERED_SECONDS - GONE_AFTER_SECONDS - 20)
     assert [sign.name for sign in workers(redis)] == ["a-1"]
     assert {name: round(s) for name, s in missing_workers(redis).items()} == {"b-1": 35}
+
+
+@pytest.mark.parametrize("sign", ["garbage", "5", '{"name": "b-1"}', '{"of": "a newer program"}'])
+def test_a_sign_that_cannot_be_read_hides_no_other(redis: Redis, sign: str) -> None:
+    beat(redis, WorkerBeat("a-1", "cpu", "v1"))
+    redis.set("cyclorama:worker:b-1", sign, ex=REMEMBERED_SECONDS)
+    assert [sign.name for sign in workers(redis)] == ["a-1"]
+    assert missing_workers(redis) == {}
 
 
 def test_a_worker_that_leaves_is_off_the_roster_at_once(redis: Redis) -> None:
