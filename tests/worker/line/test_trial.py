@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,7 +44,27 @@ def test_a_photo_that_is_not_opened_in_time_hangs(tmp_path: Path) -> None:
     (photo,) = drop_photos(tmp_path / "car", 1)
     trial = Trial(tmp_path, max_pixels=10**6, seconds=1e-6)  # nobody is so fast
     assert trial.verdict(photo) == "was not opened within 1e-06 seconds"
+    assert trial._process is None, "its answer would be taken for the next photo's"
+
+
+@pytest.mark.parametrize(
+    ("deaths", "verdict"), [(1, None), (2, "ended the program that opened it (exit code 3)")]
+)
+def test_only_a_photo_that_ends_the_process_every_time_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, verdict: str | None
+) -> None:
+    (photo,) = drop_photos(tmp_path / "car", 1)
+    program, starts = tmp_path / "program", tmp_path / "starts"
+    program.write_text(
+        f"#!/bin/sh\necho x >> {starts}\necho\nread photo\n"
+        f"[ $(wc -l < {starts}) -gt {deaths} ] || exit 3\necho\nread photo\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr("worker.line.trial.sys", SimpleNamespace(executable=str(program)))
+    trial = Trial(tmp_path, max_pixels=10**6, seconds=60)
+    assert trial.verdict(photo) == verdict
     trial.close()
+    assert starts.read_text() == "x\n" * 2
 
 
 def test_nobody_is_left_when_the_worker_is_gone(tmp_path: Path) -> None:
