@@ -52,6 +52,15 @@ def test_nothing_but_json_is_accepted_and_nothing_is_acknowledged_before_its_wor
     assert not app.conf.worker_enable_remote_control
 
 
+def test_a_redis_that_is_away_or_hangs_costs_a_worker_neither_its_life_nor_its_work(
+    app: Celery,
+) -> None:
+    assert app.conf.broker_connection_max_retries is None
+    assert not app.conf.worker_cancel_long_running_tasks_on_connection_loss
+    waits = app.conf.broker_transport_options
+    assert all(waits[name] for name in ("socket_timeout", "socket_connect_timeout"))
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock"])
 def test_a_redis_that_does_not_answer_is_an_error_with_its_address_and_cure(url: str) -> None:
     with pytest.raises(BrokerError, match=r"(127\.0\.0\.1:1|nowhere).*CYCLORAMA_BROKER_URL"):

@@ -105,6 +105,39 @@ def test_a_long_state_path_has_a_short_private_socket(tmp_path: Path) -> None:
         shutil.rmtree(server.socket.parent)
 
 
+@pytest.mark.parametrize("trap", ["open", "link"])
+def test_a_socket_folder_that_others_can_write_to_or_lead_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    server = EmbeddedRedis(tmp_path / ("long" * 30))
+    folder = server.socket.parent
+    if trap == "open":
+        folder.mkdir()
+        folder.chmod(0o770)
+    else:
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FolderError, match="belongs to another user or can be written"):
+        server.start()
+    assert server._process is None
+
+
+def test_a_server_that_runs_and_does_not_answer_is_ended_before_another_starts(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedRedis(state)
+    server.start()
+    before, answers = process_of(server), server._answers
+    silent = iter([False])
+    monkeypatch.setattr(server, "_answers", lambda: next(silent, True) and answers())
+    server.start()
+    assert process_of(server) != before
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    server.stop()
+
+
 def test_two_long_state_paths_have_two_sockets(tmp_path: Path) -> None:
     a, b = (socket_path(tmp_path / ("long" * 30) / name) for name in "ab")
     assert a != b
