@@ -7,7 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -19,10 +21,12 @@ from unet_core.images import UnreadableImage
 from unet_core.segment import Picture, Segmenter
 from worker.errors import LeaseLost
 from worker.line import frame as frame_module
+from worker.line import pipeline as pipeline_module
 from worker.line.batcher import Batcher
 from worker.line.pipeline import kept
+from worker.outbox.manifest import Manifest
 from worker.outbox.publish import Staging
-from worker.queue.leases import Leases, queued
+from worker.queue.leases import Lease, Leases, queued
 from worker.queue.messages import JobMessage
 
 
@@ -271,6 +275,64 @@ def test_a_worker_that_was_overtaken_publishes_nothing(
     assert "taken over" in caplog.text
     assert not bench.places.published("car").exists()
     assert bench.leases.held("car"), "the lease of the one who took over stays"
+
+
+@pytest.mark.usefixtures("car")
+def test_a_worker_that_was_overtaken_just_before_publication_learns_it_by_then(
+    bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition = pipeline_module.first_edition
+
+    def overtaken(*given: Any, **how: Any) -> Manifest:
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
+        return edition(*given, **how)
+
+    bench.leases.seconds = 60
+    monkeypatch.setattr(pipeline_module, "first_edition", overtaken)
+    bench.work()
+    assert not bench.places.published("car").exists()
+    assert bench.leases.held("car"), "the lease of the one who took over stays"
+
+
+@pytest.mark.usefixtures("car")
+def test_a_lease_is_renewed_several_times_before_it_would_lapse(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+
+    def noted(lease: Lease, every_seconds: float) -> AbstractContextManager[None]:
+        told.append(every_seconds)
+        return kept(lease, every_seconds)
+
+    monkeypatch.setattr(pipeline_module, "kept", noted)
+    bench.work()
+    assert [0 < seconds <= bench.leases.seconds / 2 for seconds in told] == [True]
+
+
+@pytest.mark.usefixtures("car")
+def test_a_worker_that_is_to_stop_begins_no_frame_and_gives_the_shoot_back(
+    bench: Bench, decoded: list[str]
+) -> None:
+    bench.line.hand_back()
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, note.deaths, decoded) == ("returned", 0, [])
+    assert not bench.leases.held("car")
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_memory_was_too_short_for_is_made_with_care_the_next_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline_module, "make_frame", greedy)
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, note.deaths) == ("failed", 1)
 
 
 @pytest.mark.usefixtures("car")
