@@ -101,6 +101,7 @@ def test_whether_a_dead_worker_ever_came_to_work_is_asked_once(tmp_path: Path) -
     assert not was_ready(tmp_path, 17)
     assert was_ready(tmp_path, 7)
     assert not was_ready(tmp_path, 7)
+    assert was_ready(tmp_path, 27)
 
 
 def test_whoever_runs_takes_away_what_the_dead_of_its_host_left(tmp_path: Path) -> None:
