@@ -1,3 +1,5 @@
+"""Which editions of a shoot a new attempt takes finished frames from."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What a worker writes of a shoot for the next attempt, with and without Redis."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Garbage in the queue is dropped; a Redis that is away is not garbage."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
