@@ -42,7 +42,9 @@ SMOOTH = 4
 DECIDED = 3.0
 """…and so many times as steep."""
 DOUBTED = 0.3
-"""From 0 (clear) to 1 (doubt): what is more doubted is decided by the photo."""
+"""From 0 (clear) to 1 (doubt): what is more doubted is decided by the photo…"""
+MOST_DOUBTED = 0.1
+"""…unless that is a larger share of the mask: what the network does not know at all stays so."""
 SOFT_PX = 1.2
 """Of the Gaussian that makes a decided edge as soft as a network's."""
 FAINT = 25
@@ -201,7 +203,7 @@ def settle_the_light(mask: Picture, photo: Picture) -> None:
     dark = cv2.resize(_dark(photo, small), (width, height))
     doubt = (1 - known(ramps(mask))) * (1 - dark)
     doubtful = (doubt > DOUBTED) & (cv2.inRange(mask, OPEN + 1, 254 - OPEN) > 0)
-    if not doubtful.any():
+    if not 0 < np.count_nonzero(doubtful) <= MOST_DOUBTED * doubtful.size:
         return
     part = around(doubtful.astype(np.uint8), THIN_PX)
     before, share = mask[part], doubt[part]

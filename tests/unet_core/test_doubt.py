@@ -186,13 +186,13 @@ def test_masks_of_any_size_are_decided(size: tuple[int, int], level: int) -> Non
 
 
 def half_seen_rail(wall: int) -> tuple[Picture, Picture]:
-    """A mask (80, 200) and its photo (80, 200, 3): a body below row 50, and a rail in rows 20 to
+    """A mask (240, 200) and its photo (240, 200, 3): a body below row 50, and a rail in rows 20 to
     31 that is ten levels darker than the ``wall`` and of which the network sees patches."""
-    mask = np.zeros((80, 200), np.uint8)
+    mask = np.zeros((240, 200), np.uint8)
     mask[20:32] = np.where(np.arange(200) // 9 % 3 == 0, 110, 200)
     mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3), np.uint8)
     mask[50:] = 255
-    photo = np.full((80, 200, 3), wall, np.uint8)
+    photo = np.full((240, 200, 3), wall, np.uint8)
     photo[20:32] = photo[50:] = wall - 10
     return mask, photo
 
@@ -217,6 +217,16 @@ def test_in_the_dark_the_photo_decides_nothing() -> None:
     np.testing.assert_array_equal(mask, before)
 
 
+def test_a_network_that_doubts_nearly_everywhere_is_left_alone() -> None:
+    mask, photo = half_seen_rail(240)
+    mask[:50] = mask[25]
+    before = mask.copy()
+
+    settle_the_light(mask, photo)
+
+    np.testing.assert_array_equal(mask, before)
+
+
 def test_an_antenna_that_is_faint_stays_where_the_photo_does_not_show_it() -> None:
     mask, photo = half_seen_rail(240)
     mask[2:12, 100:103] = 90
@@ -229,7 +239,7 @@ def test_an_antenna_that_is_faint_stays_where_the_photo_does_not_show_it() -> No
 
 def test_the_photo_may_have_any_size_when_it_decides() -> None:
     mask, photo = half_seen_rail(240)
-    large = np.asarray(cv2.resize(photo, (600, 240), interpolation=cv2.INTER_NEAREST), np.uint8)
+    large = np.asarray(cv2.resize(photo, (600, 720), interpolation=cv2.INTER_NEAREST), np.uint8)
 
     settle_the_light(mask, large)
 
