@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +292,48 @@ def test_a_worker_that_was_overtaken_just_before_publication_learns_it_by_then(
     bench.work()
     assert not bench.places.published("car").exists()
     assert bench.leases.held("car"), "the lease of the one who took over stays"
+
+
+@pytest.mark.usefixtures("car")
+def test_what_fails_in_a_worker_that_was_overtaken_is_not_noted_of_its_heir(
+    bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heirs = JobMessage.model_validate(bench.message(attempt=2))
+
+    def overtaken(*_: object) -> None:
+        bench.leases.write("car", queued(heirs, at=1.0))
+        redis.set("cyclorama:lease:car", "another worker's", ex=60)
+        with pytest.raises(LeaseLost):
+            held[0].renew()
+        raise RuntimeError
+
+    held: list[Lease] = []
+    monkeypatch.setattr(
+        pipeline_module, "kept", lambda lease, _: held.append(lease) or nullcontext()
+    )
+    monkeypatch.setattr(pipeline_module, "make_frame", overtaken)
+    bench.work()
+    note = bench.leases.note("car")
+    assert note
+    assert (note.state, note.attempt) == ("queued", 2)
+
+
+@pytest.mark.usefixtures("car")
+def test_a_shoot_that_waits_for_its_trial_is_begun_by_nobody_and_blamed_for_nothing(
+    bench: Bench, decoded: list[str]
+) -> None:
+    with bench.line._alone:  # another shoot is on trial
+        thread = threading.Thread(target=bench.work, kwargs={"deaths": 1})
+        thread.start()
+        end = time.monotonic() + 30
+        while (note := bench.leases.note("car")) is None or note.state != "returned":
+            assert time.monotonic() < end, note
+            time.sleep(0.01)
+        thread.join(0.2)
+        assert thread.is_alive()
+        assert decoded == []
+    thread.join(30)
+    assert bench.manifest().status == "complete"
 
 
 @pytest.mark.usefixtures("car")
