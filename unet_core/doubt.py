@@ -44,11 +44,11 @@ DECIDED = 3.0
 DOUBTED = 0.3
 """From 0 (clear) to 1 (doubt): what is more doubted is decided by the photo…"""
 MOST_DOUBTED = 0.1
-"""…unless that is a larger share of the mask: what the network does not know at all stays so."""
+"""…unless that is a larger share of the subject: what a network does not know at all stays so."""
 SOFT_PX = 1.2
-"""Of the Gaussian that makes a decided edge as soft as a network's."""
-FAINT = 25
-"""Levels of 255 from which on a thin part is one."""
+"""Of the Gaussian that softens a decided edge, which is half as clear then as a known one."""
+STANDS_OUT, CRUMB = 25, 20
+"""A thin part has so many levels more than what is around it, and so many pixels."""
 FULL_SWING, NO_EDGE = 0.9, 0.6
 """From empty to full: where a mask changes as much as the first within a few pixels there is an
 edge, and below the second none."""
@@ -196,27 +196,48 @@ def _dark(photo: Picture, size: tuple[int, int]) -> Floats:
 
 def settle_the_light(mask: Picture, photo: Picture) -> None:
     """``mask`` (h, w) uint8, changed in place: where it is in doubt and ``photo`` (H, W, 3) uint8,
-    at any size, is not dark, its outline becomes the one that the photo shows: of a white rail
-    before a white wall a network sees half. Thin parts are at least as likely as before."""
+    of its size or larger, is not dark, its outline becomes the one that the photo shows: of a
+    white rail before a white wall a network sees only half. Thin parts and thin gaps that it has
+    seen stay."""
     height, width = mask.shape
     small = max(1, width // SMOOTH), max(1, height // SMOOTH)
     dark = cv2.resize(_dark(photo, small), (width, height))
     doubt = (1 - known(ramps(mask))) * (1 - dark)
     doubtful = (doubt > DOUBTED) & (cv2.inRange(mask, OPEN + 1, 254 - OPEN) > 0)
-    if not 0 < np.count_nonzero(doubtful) <= MOST_DOUBTED * doubtful.size:
+    most = MOST_DOUBTED * cv2.countNonZero(cv2.inRange(mask, 128, 255))
+    if photo.shape[1] < width or not 0 < np.count_nonzero(doubtful) <= most:
         return
     part = around(doubtful.astype(np.uint8), THIN_PX)
     before, share = mask[part], doubt[part]
-    there = photo[_scaled(part, mask.shape, photo.shape[:2])]
-    seen = cv2.resize(there, before.shape[::-1])
-    undecided = doubtful[part]
-    sure = cv2.inRange(before, 128, 255)
-    settled = np.where(undecided, cut(before, np.asarray(seen, np.uint8), undecided), sure)
-    soft = cv2.GaussianBlur(settled.astype(np.uint8), (0, 0), SOFT_PX)
+    seen = _at(before.shape, photo[_scaled(part, mask.shape, photo.shape[:2])])
+    settled = cv2.inRange(cut(before, seen, doubtful[part]), 128, 255)
+    soft = cv2.GaussianBlur(settled, (0, 0), SOFT_PX)
     settled = np.asarray(cv2.blendLinear(soft, before, share, 1 - share), np.uint8)
-    thin = cv2.subtract(before, cv2.morphologyEx(before, cv2.MORPH_OPEN, _disc(THIN_PX)))
-    faint = cv2.bitwise_and(cv2.inRange(thin, FAINT, 255), cv2.compare(settled, before, cv2.CMP_LT))
-    mask[part] = cv2.copyTo(before, faint, settled)
+    lost = cv2.bitwise_and(_thin_parts(before), cv2.compare(settled, before, cv2.CMP_LT))
+    filled = cv2.bitwise_and(_thin_gaps(before), cv2.compare(settled, before, cv2.CMP_GT))
+    mask[part] = cv2.copyTo(before, cv2.bitwise_or(lost, filled), settled)
+
+
+def _at(size: tuple[int, ...], photo: Picture) -> Picture:
+    """``photo`` (H, W, 3) uint8 at a ``size`` (h, w) that is no larger, with little noise."""
+    large = photo.shape[1] >= 2 * size[1]
+    how = cv2.INTER_AREA if large else cv2.INTER_LINEAR
+    return np.asarray(cv2.medianBlur(cv2.resize(photo, size[::-1], interpolation=how), 3), np.uint8)
+
+
+def _thin_parts(mask: Picture) -> Picture:
+    """255 where ``mask`` (h, w) uint8 has parts that are thin and more than a crumb, (h, w)."""
+    thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(THIN_PX)))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.inRange(thin, STANDS_OUT, 255))
+    kept = stats[:, cv2.CC_STAT_AREA] >= CRUMB
+    kept[0] = False
+    return np.where(kept[labels], 255, 0).astype(np.uint8)
+
+
+def _thin_gaps(mask: Picture) -> Picture:
+    """255 where ``mask`` (h, w) uint8 has gaps that are thin and more likely than not, (h, w)."""
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(THIN_PX))
+    return np.asarray(cv2.inRange(cv2.subtract(closed, mask), 128, 255), np.uint8)
 
 
 def _between(levels: Floats, none: float, all_: float) -> Floats:

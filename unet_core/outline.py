@@ -25,18 +25,18 @@ _ALIKE = np.float32(3)
 _ANYWHERE = np.float32(0.05)
 """…and between any two."""
 _NOTICED = np.float32(1)
-"""Two colours so far apart in CIELAB are just seen to differ; some times that, and a cut between
+"""Two colours so far apart in CIELAB are just seen to differ; at three times that a cut between
 them costs next to nothing."""
 _SURE = np.float32(0.02)
-"""The network's word is never taken as surer than this."""
+"""The network's word is never taken as surer than so far from 0 and from 1."""
 _STEPS = 40
-"""A hundred measured no better."""
+"""Of the solver: then one doubtful pixel in a hundred is on the other side than in the end."""
 
 
 def cut(mask: Picture, photo: Picture, where: NDArray[np.bool_]) -> Picture:
     """``mask`` (h, w) uint8 of ``photo`` (h, w, 3) uint8 sRGB with what is marked in ``where``
-    (h, w) decided, nearly all of it to 0 or 255, (h, w) uint8. All else stays, subject from 128
-    on, and so do the inputs."""
+    (h, w) decided: subject from 128 on, most of it near 0 or 255, (h, w) uint8. All else stays,
+    and so do the inputs."""
     undecided = where.reshape(-1)
     place = np.flatnonzero(undecided)
     if not place.size:
@@ -79,7 +79,9 @@ def _total_variation(
     """(M,) in [0, 1]: ``levels`` (M,) uint8, decided where ``free``; elsewhere 0 or 1."""
     likely = np.clip(levels / np.float32(255), _SURE, 1 - _SURE).astype(np.float32)
     against = np.where(free, np.log(1 / likely - 1), 0).astype(np.float32)
-    step = np.where(free, 0.25, 0).astype(np.float32)  # one by the edges that a pixel has
+    step = np.where(free, 0.25, 0).astype(
+        np.float32
+    )  # one divided by the number of a pixel's edges
     x = np.where(free, likely, levels >= 128).astype(np.float32)
     ahead, flow = x, np.zeros(costs.size, np.float32)
     for _ in range(_STEPS):

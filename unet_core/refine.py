@@ -6,9 +6,9 @@ A soft mask knows its edge to a fraction of a pixel, and a cubic enlargement kee
 wider than a camera's: a network is never quite sure, and a pixel of its own is several of the
 photo's. Steepened about one half it gets as narrow as an edge is, and the edge stays in its place.
 What is soft then, within a few pixels of the edge, is left to the photo (`matting`): thin parts get
-their own softness. Where the ramp is so wide that the network doubts where the edge is, even after
-that was decided (`doubt`), the photo is not asked: it would settle a doubt by whatever line comes
-its way.
+their own softness. Where the ramp is so wide that the network doubts where the edge is, even
+after that was decided (`doubt`, which asks the photo for a short outline alone), the photo is not
+asked: it would settle a doubt by whatever line comes its way.
 """
 
 from __future__ import annotations
