@@ -18,6 +18,7 @@ from worker.outbox.manifest import read_manifest
 
 ENTER = """
 set -e
+umask 022
 mount --bind / "$NEW"
 mount -t tmpfs tmpfs "$NEW/tmp"
 for each in inbox outbox corrections state presets; do
@@ -64,6 +65,7 @@ def test_a_shoot_is_made_by_another_user_on_a_read_only_root(tmp_path: Path) -> 
     for folder in (studio / "outbox", studio / "corrections", studio / "state"):
         folder.mkdir()
         os.chown(folder, 10001, 10001)
+        folder.chmod(0o755)  # whatever the umask is
     drop_photos(studio / "inbox/car", 3)
     variables = dockerfile_variables()
     path = f"{variables.pop('PATH').partition(':')[0]}:{os.environ['PATH']}"
