@@ -97,6 +97,7 @@ def test_a_setting_is_taken_or_refused_by_its_name(
     if "\0" in value:
         return  # no environment can hold it
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "umask", lambda mask: None)  # every test after this one would have it
         try:
             patch.setenv(variable, value)
         except UnicodeEncodeError:
