@@ -79,9 +79,8 @@ def _total_variation(
     """(M,) in [0, 1]: ``levels`` (M,) uint8, decided where ``free``; elsewhere 0 or 1."""
     likely = np.clip(levels / np.float32(255), _SURE, 1 - _SURE).astype(np.float32)
     against = np.where(free, np.log(1 / likely - 1), 0).astype(np.float32)
-    step = np.where(free, 0.25, 0).astype(
-        np.float32
-    )  # one divided by the number of a pixel's edges
+    # One divided by the number of a pixel's edges; what is known never moves.
+    step = np.where(free, 0.25, 0).astype(np.float32)
     x = np.where(free, likely, levels >= 128).astype(np.float32)
     ahead, flow = x, np.zeros(costs.size, np.float32)
     for _ in range(_STEPS):
